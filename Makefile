@@ -1,0 +1,52 @@
+# Everything goes through .venv, made once from the hashed requirements.txt.
+PYTHON ?= python3.11
+VENV := .venv
+PY := $(VENV)/bin/python
+SETUP := $(VENV)/.set-up
+DATA ?= data/mini
+RUNS ?= runs
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo cluster-demo test check lint lock clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+setup: $(SETUP)  ## Make .venv and install the locked packages and the project (once)
+
+$(SETUP): requirements.txt pyproject.toml
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --require-hashes -r requirements.txt
+	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(SETUP)  ## The main job: benchmark, dense network, sweep, front (at most 8 minutes on 2 cores)
+	$(PY) -m search mini --out $(DATA) --seed 0
+	$(PY) -m search sweep search/sweeps/demo.toml --data $(DATA) --storage $(RUNS)/demo
+
+cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head started and stopped for it
+	$(PY) -m search mini --out $(DATA) --seed 0
+	$(PY) -m search.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
+
+test: $(SETUP)  ## All tests (at most 15 minutes on 2 cores)
+	$(PY) -m pytest
+
+check: lint  ## Lint, types and the fast tests
+	$(PY) -m pytest -m "not ray and not slow"
+
+lint: $(SETUP)  ## ruff, ruff format --check, mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+lock: $(VENV)/bin/uv  ## Renew requirements.txt from pyproject.toml
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \
+		--extra dev --python-version 3.11 pyproject.toml -o requirements.txt
+
+$(VENV)/bin/uv:
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+
+clean:  ## Remove what the other targets made (.venv, data, runs, caches)
+	rm -rf $(VENV) data runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,64 @@
+"""What a network costs, counted and not timed: parameters, multiply-adds, bytes.
+
+Letters: N images, C channels, H W image size.
+"""
+
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Cost(BaseModel):
+    """Exact costs of one network.
+
+    parameters: numbers that training can change, or could if they were not frozen.
+    macs: multiply-adds of one forward pass over the example, for all its images together.
+    size_bytes: length of a safetensors file that holds its weights and buffers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: int = Field(ge=0)
+    macs: int = Field(ge=0)
+    size_bytes: int = Field(gt=0)
+
+
+def cost_of(network: nn.Module, example_NCHW: Tensor) -> Cost:
+    """Count all three; `macs` for the whole batch of the example."""
+    return Cost(
+        parameters=count_parameters(network),
+        macs=count_macs(network, example_NCHW),
+        size_bytes=size_bytes(network),
+    )
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Numbers in all parameters, frozen ones too; shared ones once; buffers (running statistics) not."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_macs(network: nn.Module, example_NCHW: Tensor) -> int:
+    """Multiply-adds of one forward pass over the whole batch, in convolutions and matrix products.
+
+    Additions of biases, BatchNorm, activations and pooling are not counted. The network is not changed.
+    """
+    training = {module: module.training for module in network.modules()}
+    device = next((parameter.device for parameter in network.parameters()), example_NCHW.device)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network.eval()(example_NCHW.to(device))
+    finally:
+        for module, flag in training.items():
+            module.training = flag
+    return int(counter.get_total_flops()) // 2
+
+
+def size_bytes(network: nn.Module) -> int:
+    """Length in bytes of a safetensors file of the network's `state_dict`: its header, weights and buffers.
+
+    Raises RuntimeError (from safetensors) when two names share one tensor: such a file could not be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return len(safetensors.torch.save(tensors))

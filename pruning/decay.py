@@ -1,0 +1,44 @@
+"""Scale chosen channels of a network, in place: a factor between 0 and 1 shrinks them, 0 masks them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pruning.groups import PrunableGroup, out_channels_first
+
+
+@torch.no_grad()
+def decay_channels_(
+    network: nn.Module, group: PrunableGroup, channels_K: Sequence[int] | Tensor, factor: float
+) -> None:
+    """Multiply what writes a group's channels: convolution rows and biases, BatchNorm scale and shift.
+
+    Source: BAFD, equation 8 (IEEE T-Cybernetics 2021).
+    Differs from the paper: all layers that write the group's channels are scaled, as they can only go
+    together.
+    Raises ValueError when `factor` is outside [0, 1] or a channel is outside [0, group.width).
+    """
+    if not 0 <= factor <= 1:
+        raise ValueError(f"factor is {factor}; it must be in [0, 1]")
+    rows_K = _checked_rows(group, channels_K)
+    for name in group.members:
+        _scale_rows_(network.get_submodule(name), rows_K, factor)
+    for name, start in zip(group.norms, group.norm_starts, strict=True):
+        _scale_rows_(network.get_submodule(name), rows_K + start, factor)
+
+
+def _checked_rows(group: PrunableGroup, channels_K: Sequence[int] | Tensor) -> Tensor:
+    rows_K = torch.as_tensor(channels_K, dtype=torch.long)
+    outside = rows_K[(rows_K < 0) | (rows_K >= group.width)].tolist()
+    if outside:
+        raise ValueError(f"channels {outside} of group {group.id!r} are outside [0, {group.width})")
+    return rows_K
+
+
+def _scale_rows_(layer: nn.Module, rows_K: Tensor, factor: float) -> None:
+    weight = out_channels_first(layer)
+    rows_K = rows_K.to(weight.device)
+    weight[rows_K] *= factor
+    if layer.bias is not None:
+        layer.get_parameter("bias")[rows_K] *= factor

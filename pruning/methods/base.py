@@ -1,0 +1,71 @@
+"""What every pruning method answers: which channels go, and what happens to them while the network trains."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pruning.decay import decay_channels_
+from pruning.groups import PrunableGroup, filters_of, kept_count
+from pruning.names import nearest_name
+from pruning.surgery import Plan
+
+if TYPE_CHECKING:  # schedule.py asks the registry for the methods' names, so it cannot be imported from here
+    from pruning.schedule import Schedule
+
+
+class Method(ABC):
+    """A pruning method. It holds no state: all that a trial needs is in the network and the schedule.
+
+    A trial calls `choose` and then `soften_` after every epoch but the last; after the last it calls `choose`
+    alone and cuts the network to that plan. A method that cuts first is asked once, before the first epoch,
+    and the small network is trained.
+    """
+
+    name: ClassVar[str]
+    cuts_first: ClassVar[bool]  # the plan is chosen from the dense weights and cut before the first epoch
+    uses_decay: ClassVar[bool]  # whether the schedule must name a decay
+
+    @abstractmethod
+    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
+        """Indices of the `count` filters to remove, first removed first; int64 of shape K."""
+
+    @abstractmethod
+    def soften_factor(self, schedule: Schedule) -> float:
+        """What channels about to go are multiplied by after each epoch: 1 leaves them, 0 masks them."""
+
+    def choose(self, network: nn.Module, groups: Sequence[PrunableGroup], schedule: Schedule) -> Plan:
+        """Kept channels of every group that `schedule.ratios` names, from the weights as they are now.
+
+        Locked groups, and groups without a ratio, keep all their channels and are not in the plan; the ledger
+        shows them. Raises ValueError when a ratio names no group of this network.
+        """
+        known = {group.id for group in groups}
+        for named in schedule.ratios:
+            if named not in known:
+                raise ValueError(f"no group {named!r} in this network; nearest: {nearest_name(named, known)!r}")
+        open_groups = [group for group in groups if group.id in schedule.ratios and not group.locked]
+        return {group.id: self._kept(network, group, schedule) for group in open_groups}
+
+    def soften_(self, network: nn.Module, groups: Sequence[PrunableGroup], plan: Plan, schedule: Schedule) -> None:
+        """Scale the channels that `plan` does not keep, in place: the step between two epochs."""
+        factor = self.soften_factor(schedule)
+        if factor == 1:
+            return
+        for group in groups:
+            if group.id in plan:
+                decay_channels_(network, group, group.all_but(plan[group.id]), factor)
+
+    def _kept(self, network: nn.Module, group: PrunableGroup, schedule: Schedule) -> tuple[int, ...]:
+        count = group.width - kept_count(group.width, schedule.ratios[group.id], schedule.round_to)
+        removed_K = self.removal_order(filters_of(network, group), count, schedule)
+        return group.all_but(removed_K.tolist())
+
+
+def lowest(scores_O: Tensor, count: int) -> Tensor:
+    """Indices of the `count` lowest scores, lowest first; equal scores in order of their index."""
+    return torch.argsort(scores_O, stable=True)[:count]

@@ -1,0 +1,34 @@
+"""FPGM: after every epoch, zero the filters nearest to the layer's geometric median; cut them at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from pruning.criteria import fpgm_scores
+from pruning.methods.base import Method, lowest
+
+if TYPE_CHECKING:
+    from pruning.schedule import Schedule
+
+
+class Fpgm(Method):
+    """He et al., "Filter Pruning via Geometric Median", CVPR 2019: selected afresh and zeroed every epoch.
+
+    Differs from the paper: a channel's filter is the concatenation of the filters of all layers that write
+    it, kept widths are aligned, and the zeroed channels' BatchNorm is zeroed too, so that masked equals cut.
+    As in PLFP (see there), the last epoch's selection, made before zeroing, is the one that is cut.
+    """
+
+    name: ClassVar[str] = "fpgm"
+    cuts_first: ClassVar[bool] = False
+    uses_decay: ClassVar[bool] = False
+
+    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
+        """Smallest total distance to all other filters first."""
+        return lowest(fpgm_scores(filters_OD), count)
+
+    def soften_factor(self, schedule: Schedule) -> float:
+        """0: masked until the next epoch trains them again."""
+        return 0.0

@@ -1,0 +1,1 @@
+"""One file a data set format, all read into the classes of base.py."""

@@ -1,0 +1,109 @@
+"""Reading images, cut and scaled as the benchmarks' protocol says, and naming all that cannot be read."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from retrieval.datasets.base import Box, name_few
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class UnreadableImagesError(ValueError):
+    """Images that cannot be decoded; `paths` holds all of them, the message the first few."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+        noun = "image" if len(self.paths) == 1 else "images"
+        names = name_few([f"{path.parent.name}/{path.name}" for path in self.paths])
+        super().__init__(
+            f"{len(self.paths)} unreadable {noun}: {names} "
+            "(missing, corrupt or not an image: replace them, or take them out of the data set)"
+        )
+
+    def __reduce__(self) -> tuple[type["UnreadableImagesError"], tuple[tuple[Path, ...]]]:
+        # An exception is pickled with its message for an argument, and this one crosses process borders.
+        return type(self), (self.paths,)
+
+
+def read_image(path: Path, *, max_size: int | None, box: Box | None = None) -> torch.Tensor:
+    """Read one image as uint8, 3 × H × W, RGB, its longer side at most `max_size` pixels (None: as stored).
+
+    A query is cut out by its box first and then scaled by the factor that its full image would be scaled by;
+    nothing is ever enlarged, aspect is kept (Radenović et al., TPAMI 2018: the evaluation code). As there,
+    the orientation noted in a photograph's EXIF data is not applied.
+
+    Raises UnreadableImagesError when the file is missing, truncated or no image.
+    """
+    image = _decode(path)
+    full_side = max(image.size)
+    if box is not None:
+        image = image.crop(box)
+    if max_size is not None:
+        side = max(1.0, max_size * max(image.size) / full_side)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    pixels_HWC = np.array(image)
+    return torch.from_numpy(pixels_HWC).permute(2, 0, 1).contiguous()
+
+
+def _decode(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            return file.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableImagesError([path]) from error
+
+
+class ImageReader:
+    """Reads images at one size and keeps the decoded ones while they fit into `cache_bytes`.
+
+    What it returns is shared with its memory: not to be written to.
+    """
+
+    def __init__(self, max_size: int | None, cache_bytes: int = 2 << 30) -> None:
+        if max_size is not None and max_size < 1:
+            raise ValueError(f"max_size is {max_size}; it must be at least 1 pixel, or None for images as stored")
+        self.max_size = max_size
+        self._free_bytes = cache_bytes
+        self._kept: dict[tuple[Path, Box | None], torch.Tensor] = {}
+
+    def read(self, path: Path, box: Box | None = None) -> torch.Tensor:
+        """One image, uint8, 3 × H × W; see `read_image`."""
+        kept = self._kept.get((path, box))
+        if kept is not None:
+            return kept
+        image_CHW = read_image(path, max_size=self.max_size, box=box)
+        # The first images stay and none is ever dropped: a set larger than the memory is read round and round
+        # in the same order, where dropping the oldest would never find anything.
+        if image_CHW.nbytes <= self._free_bytes:
+            self._kept[path, box] = image_CHW
+            self._free_bytes -= image_CHW.nbytes
+        return image_CHW
+
+    def read_many(self, items: Iterable[tuple[Path, Box | None]]) -> list[torch.Tensor]:
+        """All images, in order. Tries each before it raises UnreadableImagesError naming all the bad ones."""
+        images: list[torch.Tensor] = []
+        unreadable: dict[Path, None] = {}
+        for path, box in items:
+            try:
+                images.append(self.read(path, box))
+            except UnreadableImagesError as error:
+                unreadable.update(dict.fromkeys(error.paths))
+        if unreadable:
+            raise UnreadableImagesError(list(unreadable))
+        return images
+
+
+def normalise(images_NCHW: torch.Tensor) -> torch.Tensor:
+    """uint8 RGB, N × 3 × H × W, to float32 with the mean and deviation of ImageNet taken out."""
+    if images_NCHW.dtype != torch.uint8 or images_NCHW.ndim != 4 or images_NCHW.shape[1] != 3:
+        raise ValueError(
+            f"images are {images_NCHW.dtype} of shape {tuple(images_NCHW.shape)}; they must be uint8, N × 3 × H × W"
+        )
+    mean_C11 = torch.tensor(IMAGENET_MEAN, device=images_NCHW.device).view(3, 1, 1)
+    std_C11 = torch.tensor(IMAGENET_STD, device=images_NCHW.device).view(3, 1, 1)
+    return (images_NCHW.float() / 255 - mean_C11) / std_C11

@@ -1,0 +1,23 @@
+"""Losses over descriptors. Letters: N images, D descriptor size, C classes."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CosineSoftmax(nn.Module):
+    """Softmax cross-entropy over scaled cosines between descriptors and one learned direction a class.
+
+    Source: Wang et al., "NormFace: L2 Hypersphere Embedding for Face Verification", ACM MM 2017, eq. 6,
+    with a fixed scale. Differs from the paper: the scale is not learned.
+    """
+
+    def __init__(self, classes: int, descriptor_size: int, scale: float = 16.0) -> None:
+        super().__init__()
+        self.directions_CD = nn.Parameter(torch.randn(classes, descriptor_size))
+        self.scale = scale
+
+    def forward(self, descriptors_ND: Tensor, labels_N: Tensor) -> Tensor:
+        """Unit descriptors N×D and class indices N → mean loss, a scalar."""
+        cosines_NC = descriptors_ND @ F.normalize(self.directions_CD, dim=1).T
+        return F.cross_entropy(self.scale * cosines_NC, labels_N)

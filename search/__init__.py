@@ -1,0 +1,1 @@
+"""The sweep and what follows it: search, pick, export, verify. Imports all the other packages; nothing imports it."""

@@ -1,0 +1,236 @@
+"""The command line: `python -m search VERB`, also installed as `prunefront`.
+
+Exits 0 on success, 2 with one line on bad input, 1 on failure.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from search.errors import BadInputError, FailedError, input_is_checked
+from search.names import check_names
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Search how to compress an image-retrieval network: speedup against mAP.",
+)
+
+SweepFolder = Annotated[Path, typer.Argument(metavar="SWEEP", help="The --storage folder of a sweep.")]
+Baselines = Annotated[
+    Path | None,
+    typer.Option(help="Where dense networks are kept. [default: 'baselines' beside the sweep's folder]"),
+]
+
+
+# Imports are made inside the verbs: `--help` and a typing error answer at once, without loading torch and Ray.
+
+
+@app.command()
+def mini(
+    out: Annotated[Path, typer.Option(help="A new folder; one with the same benchmark is left as it is.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pixels.")] = 0,
+) -> None:
+    """Write the miniature benchmark: drawn places in the Oxford5k layout.
+
+    Example: python -m search mini --out data/mini --seed 0
+    """
+    from retrieval.datasets.mini import write_mini
+
+    console = Console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("drawing the miniature benchmark", total=None)
+        with input_is_checked():
+            write_mini(
+                out,
+                seed=seed,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    console.print(f"the miniature benchmark (seed {seed}) is in {out}", highlight=False, soft_wrap=True)
+
+
+@app.command("check-data")
+def check_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
+    """Name the format of a data set, count what is in it, and list every file that is missing or unreadable.
+
+    Example: python -m search check-data data/mini
+    """
+    from search.check import describe_data
+
+    with input_is_checked():
+        for line in describe_data(folder):
+            typer.echo(line)
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file.")],
+    baselines: Annotated[Path, typer.Option(help="Where dense networks are kept.")] = Path("runs/baselines"),
+    data: Annotated[Path | None, typer.Option(help="Replaces data.root of the file.")] = None,
+) -> None:
+    """Train the dense network of a sweep file here, without Ray; a sweep then finds it.
+
+    Example: python -m search train search/sweeps/demo.toml --data data/mini
+    """
+    import torch
+
+    from search.config import load_config
+    from trainables.baseline import find_baseline, need_baseline, train_baseline
+    from trainables.threads import available_threads, use_threads
+
+    with input_is_checked():
+        settings = load_config(file, data=data).trial_settings
+        found = find_baseline(settings, baselines.resolve())
+    if found is None:
+        use_threads(available_threads())
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        for point in train_baseline(settings, baselines.resolve(), device):
+            typer.echo(f"epoch {point.epoch}: loss {point.loss:.3f}, mAP {point.map:.4f}, {point.seconds:.1f} s")
+        found = need_baseline(settings, baselines.resolve())
+    typer.echo(f"the dense network is in {found.folder}")
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file, see search/sweeps/.")],
+    storage: Annotated[Path | None, typer.Option(help="The sweep's folder. [default: runs/<name>]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Replaces data.root of the file.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Replaces search.trials of the file.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="Of MLflow. [default: SQLite in the sweep's folder]")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster. [default: a local Ray]")] = None,
+    baselines: Baselines = None,
+) -> None:
+    """Run a sweep, or go on with one that was interrupted or given a larger budget: the same command.
+
+    Example: python -m search sweep search/sweeps/demo.toml --data data/mini --storage runs/demo
+    """
+    from search.environment import prepare_ray
+
+    prepare_ray(address)
+    from search.config import load_config
+    from search.storage import SweepStorage
+    from search.sweep import Sweep
+    from search.whats_next import whats_next
+    from tracking.mlflow_client import default_tracking_uri
+    from tracking.report import front_table
+
+    with input_is_checked():
+        config = load_config(file, data=data, trials=trials)
+    place = SweepStorage(storage or Path("runs") / config.name)
+    uri = tracking_uri or default_tracking_uri(place.path)
+    console = Console()
+    shelf = baselines.resolve() if baselines else place.path.parent / "baselines"
+    front = Sweep(config, place, shelf, uri, address, console).run()
+    console.print(front_table(front))
+    for line in whats_next(front, place.path, uri):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def front(sweep: SweepFolder) -> None:
+    """Print the front of a finished sweep.
+
+    Example: python -m search front runs/demo
+    """
+    from tracking.front import read_front
+    from tracking.report import front_table
+
+    with input_is_checked():
+        found = read_front(sweep)
+    Console().print(front_table(found))
+    typer.echo(f"as a page: {sweep / 'front.html'}")
+
+
+@app.command()
+def pick(
+    sweep: SweepFolder,
+    min_map: Annotated[float | None, typer.Option(help="mAP on the validation queries, a fraction.")] = None,
+    min_speedup: Annotated[float | None, typer.Option(help="Over the dense network.")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(help="Weights' file, in 10^6 bytes.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="As measured in the sweep.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the choice as JSON.")] = False,
+) -> None:
+    """Choose a trial under limits, and say why; exits 1 and names the limit to loosen when none fits.
+
+    Example: python -m search pick runs/demo --min-map 0.7
+    """
+    from search.pick import Limit, describe
+    from search.pick import pick as choose
+    from search.whats_next import command
+    from tracking.front import read_front
+
+    asked = (
+        ("--min-map", "map", min_map),
+        ("--min-speedup", "speedup", min_speedup),
+        ("--max-size-mb", "size_bytes", None if max_size_mb is None else max_size_mb * 1e6),
+        ("--max-latency-ms", "latency_ms", max_latency_ms),
+    )
+    limits = [Limit(option, metric, value) for option, metric, value in asked if value is not None]
+    with input_is_checked():
+        choice = choose(read_front(sweep), limits)
+    if as_json:
+        runner_up = choice.runner_up.number if choice.runner_up else None
+        point = choice.point.model_dump(mode="json")
+        typer.echo(json.dumps({**point, "why": choice.why, "runner_up": runner_up}, indent=2))
+        return
+    typer.echo(f"{describe(choice.point)}\n  why: {choice.why}")
+    typer.echo(f"  runner-up: {describe(choice.runner_up) if choice.runner_up else 'none within the limits'}")
+    typer.echo(f"export it: {command('export', str(sweep), str(choice.point.number), '--out', 'bundle')}")
+
+
+@app.command()
+def export(
+    sweep: SweepFolder,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its number.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the bundle.")],
+    baselines: Baselines = None,
+) -> None:
+    """Write the bundle of one trial: ONNX, weights, plan, schedule, metrics, provenance, checksums.
+
+    Example: python -m search export runs/demo 7 --out bundle
+    """
+    from search.export import export as write_bundle
+    from search.storage import SweepStorage
+
+    storage = SweepStorage(sweep)
+    shelf = baselines.resolve() if baselines else storage.path.parent / "baselines"
+    with input_is_checked():
+        bundle = write_bundle(storage, shelf, trial, out)
+    typer.echo(f"the bundle is in {bundle}; check it with: python -m search verify {out}")
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that export wrote.")],
+    data: Annotated[Path | None, typer.Option(help="The data set, if it has moved since the export.")] = None,
+) -> None:
+    """Check a bundle from its files alone: checksums, ONNX Runtime against torch, and the test mAP again.
+
+    Example: python -m search verify bundle
+    """
+    from search.verify import verify as checks_of
+
+    with input_is_checked():
+        for check in checks_of(bundle, data):
+            typer.echo(f"ok  {check.name}: {check.figures}")
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    check_names()
+    try:
+        app()
+    except (BadInputError, FailedError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, BadInputError) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Sweep files: TOML in, one frozen `SweepConfig` out, errors in one line that names the key."""
+
+import hashlib
+import json
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from retrieval.latency import LatencySettings
+from spaces.preset import Preset, load_preset
+from trainables.settings import (
+    DataSettings,
+    FinetuneSettings,
+    NetworkSettings,
+    Settings,
+    TrainingSettings,
+    TrialSettings,
+)
+
+
+class TrialTraining(FinetuneSettings):
+    """[finetune]: how a trial trains, and for how long."""
+
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+
+
+class SpaceSettings(Settings):
+    """[space]: a preset by name, and what replaces its entries."""
+
+    preset: str
+    methods: tuple[str, ...] | None = None
+    level: tuple[float, float] | None = None
+    offset: float | None = None
+    decay: tuple[float, float] | None = None
+    neighbours: int | None = None
+    round_to: int | None = None
+
+    @model_validator(mode="after")
+    def _preset_takes_the_changes(self) -> Self:
+        self.resolve()
+        return self
+
+    def resolve(self) -> Preset:
+        """The preset with these entries in place of its own."""
+        return load_preset(self.preset, **self.model_dump(exclude={"preset"}, exclude_none=True))
+
+
+class SearchSettings(Settings):
+    """[search]: how many trials, towards what, proposed by whom."""
+
+    trials: int = Field(ge=1)
+    objectives: tuple[Literal["map"], Literal["speedup"]] = ("map", "speedup")
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: int = Field(default=0, ge=0)
+    max_failures: int = Field(default=3, ge=0, description="failed trials after which the sweep gives up")
+
+
+class ResourceSettings(Settings):
+    """[resources]: what each trial is given; a fraction of a GPU shares it, without isolating its memory."""
+
+    cpus: int = Field(default=1, ge=1)
+    gpus: float = Field(default=0, ge=0)
+
+
+class SweepConfig(Settings):
+    """A whole sweep, as its file says."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    data: DataSettings
+    network: NetworkSettings
+    dense: TrainingSettings
+    finetune: TrialTraining
+    latency: LatencySettings
+    space: SpaceSettings
+    search: SearchSettings
+    resources: ResourceSettings = ResourceSettings()
+
+    @property
+    def trial_settings(self) -> TrialSettings:
+        """What all trials have in common."""
+        finetune = self.finetune.model_dump(exclude={"epochs", "learning_rate"})
+        return TrialSettings(
+            data=self.data,
+            network=self.network,
+            dense=self.dense,
+            finetune=FinetuneSettings(**finetune),
+            latency=self.latency,
+        )
+
+    @property
+    def identity(self) -> str:
+        """Sixteen hex digits of what decides the trials' outcome: all but the budget and the resources."""
+        parts = self.model_dump(mode="json", exclude={"resources": True, "search": {"trials", "max_failures"}})
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_config(path: Path, *, data: Path | None = None, trials: int | None = None) -> SweepConfig:
+    """Read a sweep file.
+
+    Args:
+        path: the TOML file.
+        data: replaces `data.root`; a relative root is relative to the working directory.
+        trials: replaces `search.trials`.
+
+    Raises:
+        ValueError: one line with the file, the key, what was wrong and what would be right.
+    """
+    if not path.is_file():
+        raise ValueError(f"sweep file {path} does not exist")
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    for section, key, value in (("data", "root", data), ("search", "trials", trials)):
+        if value is not None and isinstance(raw.get(section), dict):
+            raw[section][key] = value
+    try:
+        config = SweepConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_error(error, SweepConfig)}") from error
+    absolute = config.data.model_copy(update={"root": config.data.root.expanduser().resolve()})
+    return config.model_copy(update={"data": absolute})
+
+
+def first_error(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of pydantic's errors as one line; for an unknown key, with the nearest one that exists."""
+    found = error.errors(include_url=False)[0]
+    *section, key = found["loc"] or ("",)
+    where = ".".join(str(part) for part in found["loc"])
+    if found["type"] == "extra_forbidden":
+        known = list(_section(model, section).model_fields)
+        near = get_close_matches(str(key), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        return f"unknown key {where!r}: {hint}"
+    given = "" if found["type"] in ("missing", "value_error") else f", not {found['input']!r}"
+    message = found["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}{given}" if where else message
+
+
+def _section(model: type[BaseModel], path: list[Any]) -> type[BaseModel]:
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    return model

@@ -1,0 +1,27 @@
+"""What Ray reads from the environment while it is being imported: set before, by whoever starts a driver."""
+
+import os
+import secrets
+
+_QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own state is thrown away (docs/architecture.md)
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # workers are started plainly, also below `uv run`
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def prepare_ray(address: str | None) -> None:
+    """Set what a driver needs; what is set already stays.
+
+    A local Ray gets a token of its own: its ports are open to the network that the machine is on, and without the
+    token nobody is let in. For a cluster the token is the operator's to give (RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH).
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if not (address or os.environ.get("RAY_ADDRESS")):
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

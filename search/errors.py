@@ -1,0 +1,21 @@
+"""How a command ends when it does not succeed: one clear line, and exit code 2 or 1."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class BadInputError(Exception):
+    """Exit code 2: what was asked cannot be done as asked; the message says what, where, and what would be right."""
+
+
+class FailedError(Exception):
+    """Exit code 1: it was tried and did not come out; the message says why."""
+
+
+@contextmanager
+def input_is_checked() -> Iterator[None]:
+    """Around code that reads what a person gave: a ValueError there is theirs to mend, not a fault of ours."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise BadInputError(" ".join(str(error).split())) from error

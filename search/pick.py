@@ -1,0 +1,98 @@
+"""Choosing one trial of a finished sweep under limits, and saying why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.errors import FailedError
+from tracking.front import Front, FrontPoint
+from tracking.record import METRICS
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One bound on one metric: at least `value` where higher is better, else at most."""
+
+    option: str
+    metric: str
+    value: float
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether the value is a lower bound."""
+        return METRICS[self.metric].better == "higher"
+
+    def holds(self, point: FrontPoint) -> bool:
+        """Whether a trial keeps within it."""
+        value = point.metrics[self.metric]
+        return value >= self.value if self.is_floor else value <= self.value
+
+    def loosening(self, point: FrontPoint) -> float:
+        """By what share the limit would have to move to let this trial in."""
+        return abs(point.metrics[self.metric] - self.value) / max(abs(self.value), 1e-12)
+
+    def __str__(self) -> str:
+        sign = "≥" if self.is_floor else "≤"
+        return f"{METRICS[self.metric].label} {sign} {METRICS[self.metric].show(self.value)}"
+
+
+class NothingFitsError(FailedError):
+    """No trial keeps within all limits; the message says which limit is the one to loosen, and how far."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The trial chosen, the next best within the limits (None when it is alone), and the reason in one sentence."""
+
+    point: FrontPoint
+    runner_up: FrontPoint | None
+    why: str
+
+
+def pick(front: Front, limits: Sequence[Limit]) -> Choice:
+    """The best finished trial within the limits.
+
+    Best is the metric that is not limited: the fastest when mAP is (or when nothing is limited: then mAP must be
+    within 0.05 of the dense network's), else the most accurate. mAP is that of the validation queries: choosing by the
+    test queries would spoil them as a report.
+
+    Raises:
+        NothingFitsError: no trial is within all limits.
+        ValueError: the front has no finished trial.
+    """
+    if not front.points:
+        raise ValueError(f"sweep {front.sweep!r} has no finished trial to pick from")
+    limits = list(limits) or [Limit("--min-map", "map", front.dense["map"] - 0.05)]
+    fitting = [point for point in front.points if all(limit.holds(point) for limit in limits)]
+    if not fitting:
+        raise NothingFitsError(_advice(front, limits))
+    goal = "speedup" if any(limit.metric == "map" for limit in limits) else "map"
+    other = "map" if goal == "speedup" else "speedup"
+    fitting.sort(key=lambda point: (point.metrics[goal], point.metrics[other]), reverse=True)
+    word = "fastest" if goal == "speedup" else "most accurate"
+    among = "the only trial" if len(fitting) == 1 else f"the {word} of {len(fitting)} trials"
+    why = f"{among} with {' and '.join(map(str, limits))}"
+    return Choice(fitting[0], fitting[1] if len(fitting) > 1 else None, why)
+
+
+def _advice(front: Front, limits: Sequence[Limit]) -> str:
+    """Name the limit that has to move least, and the trial that it then lets in."""
+    asked = " and ".join(map(str, limits))
+    moves = []
+    for limit in limits:
+        others = [other for other in limits if other is not limit]
+        rest = [point for point in front.points if all(other.holds(point) for other in others)]
+        moves += [(limit.loosening(point), limit, point) for point in rest]
+    if not moves:
+        return f"no trial has {asked}, and loosening one limit is not enough: loosen two"
+    _, limit, point = min(moves, key=lambda move: move[0])
+    return (
+        f"no trial has {asked}: loosen {limit.option} to {point.metrics[limit.metric]:.4g} "
+        f"and trial {point.number} fits"
+    )
+
+
+def describe(point: FrontPoint) -> str:
+    """One trial in one line, for a person."""
+    keys = ("map", "test_map", "speedup", "mac_ratio", "size_bytes")
+    figures = ", ".join(f"{METRICS[key].label} {METRICS[key].show(point.metrics.get(key))}" for key in keys)
+    return f"trial {point.number} ({point.method}): {figures}"

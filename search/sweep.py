@@ -1,0 +1,192 @@
+"""A sweep from its file to its front: the way of the data, in order."""
+
+import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from rich.console import Console
+from rich.progress import Progress
+
+from pruning.groups import find_groups
+from search.callbacks import SweepCallback
+from search.cluster import connected, largest_node_cpus, places_for
+from search.config import SweepConfig
+from search.errors import FailedError, input_is_checked
+from search.finals import final_front
+from search.progress import SweepProgress
+from search.searcher import StudySearcher
+from search.storage import SweepStorage
+from search.tasks import score_dense, train_dense
+from spaces.space import Space
+from tracking.files import write_atomically
+from tracking.front import Front, write_front
+from tracking.record import METRICS
+from tracking.store import MlflowStore
+from trainables.baseline import Baseline, find_baseline, need_baseline
+from trainables.data import check_images, open_data
+from trainables.folder import read_records
+from trainables.meter import MeterClient, start_meter
+from trainables.ray_trainable import RayTrial
+from trainables.settings import example_image
+
+
+class SweepFailedError(FailedError):
+    """The sweep ended without what was asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep to start, or to go on with: the same call does both.
+
+    Args:
+        config: from the sweep file.
+        storage: its folder, on a file system that every node sees.
+        baselines: where dense networks are kept, shared by sweeps.
+        tracking_uri: of MLflow.
+        address: of a Ray cluster; None for the running job's, or a local one.
+        console: where progress is shown.
+    """
+
+    config: SweepConfig
+    storage: SweepStorage
+    baselines: Path
+    tracking_uri: str
+    address: str | None
+    console: Console
+
+    def run(self) -> Front:
+        """Check, train the dense network, search, measure the front, write it, and show all of it in MLflow.
+
+        Raises:
+            BadInputError: the input does not allow it; nothing was written.
+            SweepFailedError: more trials failed than the sweep allows.
+        """
+        with ExitStack() as stack:
+            with input_is_checked():
+                self._check_data()
+                self.storage.check(self.config)
+                stack.enter_context(connected(self.address))
+                places = places_for(self.config.resources)
+                stack.enter_context(self.storage.lock())
+                self.storage.claim(self.config)
+            baseline = self._dense_network()
+            dense = self._dense_metrics()
+            meter = start_meter(self.config.latency.threads)
+            store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
+            stack.callback(store.close)
+            store.sync(read_records(self.storage.path))
+            self._search(baseline, places, meter, store)
+            return self._finish(dense, meter, store)
+
+    def _check_data(self) -> None:
+        data = open_data(self.config.data)
+        with self._bar() as progress:
+            task = progress.add_task("reading every image once")
+            count = check_images(data, lambda done, total: progress.update(task, completed=done, total=total))
+        self._say(f"{count} images read: all are sound")
+
+    def _dense_network(self) -> Baseline:
+        """The dense network, trained now unless it has been before."""
+        settings = self.config.trial_settings
+        found = find_baseline(settings, self.baselines)
+        if found is not None:
+            self._say(f"dense network: trained before ({found.folder})")
+            return found
+        resources = {"num_cpus": largest_node_cpus(), "num_gpus": self.config.resources.gpus}
+        epochs: Any = train_dense.options(num_returns="streaming", **resources).remote(settings, self.baselines)
+        with self._bar() as progress:
+            task = progress.add_task("training the dense network", total=settings.dense.epochs)
+            for reference in epochs:
+                point = ray.get(reference)
+                line = f"dense epoch {point.epoch}: loss {point.loss:.3f}, mAP {METRICS['map'].show(point.map)}"
+                self._say(line)
+                progress.update(task, completed=point.epoch)
+        return need_baseline(settings, self.baselines)
+
+    def _dense_metrics(self) -> dict[str, float]:
+        path = self.storage.path / "dense.json"
+        if not path.is_file():
+            resources = {"num_cpus": self.config.resources.cpus, "num_gpus": self.config.resources.gpus}
+            task = score_dense.options(**resources).remote(self.config.trial_settings, self.baselines)
+            write_atomically(path, json.dumps(ray.get(task), indent=2))
+        metrics: dict[str, float] = json.loads(path.read_text())
+        self._say(f"dense mAP {METRICS['map'].show(metrics['map'])} on the validation queries")
+        return metrics
+
+    def _search(self, baseline: Baseline, places: int, meter: MeterClient, store: MlflowStore) -> None:
+        """Run trials until as many have finished as the budget says."""
+        config, storage = self.config, self.storage.path
+        searcher = self._searcher(baseline, places)
+        progress = SweepProgress(
+            self.console,
+            read_records(storage),
+            trials=config.search.trials,
+            epochs=config.finetune.epochs,
+            objectives=config.search.objectives,
+        )
+        # Tune's own state is of no use to us: a restart reads the journal and the records (docs/architecture.md).
+        scratch = storage / "tune"
+        shutil.rmtree(scratch, ignore_errors=True)
+        trainable = tune.with_parameters(
+            RayTrial,
+            settings=config.trial_settings,
+            storage=storage,
+            baselines=self.baselines,
+            meter=meter,
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": config.resources.cpus, "gpu": config.resources.gpus}),
+            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name=config.name,
+                storage_path=str(scratch),
+                verbose=0,
+                callbacks=[SweepCallback(storage, progress, store)],
+                failure_config=tune.FailureConfig(max_failures=2),
+                # A trial keeps its own state where any driver finds it (trainables.folder).
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        with progress.shown():
+            tuner.fit()
+        shutil.rmtree(scratch, ignore_errors=True)
+        if searcher.gave_up:
+            failed = [record for record in read_records(storage) if record.status == "failed"]
+            raise SweepFailedError(f"{len(failed)} trials failed, the last with: {failed[-1].message}")
+        if searcher.finished < config.search.trials:
+            raise SweepFailedError(
+                f"interrupted with {searcher.finished} of {config.search.trials} trials: the same command goes on"
+            )
+
+    def _searcher(self, baseline: Baseline, places: int) -> StudySearcher:
+        config = self.config
+        groups = find_groups(baseline.network(), example_image(config.data.image_size))
+        space = Space(tuple(groups), config.space.resolve(), config.finetune.epochs, config.finetune.learning_rate)
+        return StudySearcher(
+            self.storage.path,
+            space,
+            objectives=config.search.objectives,
+            trials=config.search.trials,
+            concurrent=places,
+            sampler=config.search.sampler,
+            seed=config.search.seed,
+            max_failures=config.search.max_failures,
+        )
+
+    def _finish(self, dense: dict[str, float], meter: MeterClient, store: MlflowStore) -> Front:
+        records = read_records(self.storage.path)
+        front = final_front(self.config, self.storage.path, self.baselines, records, dense, meter, notice=self._say)
+        write_front(front, self.storage.path)
+        store.publish_front(front, self.storage.path)
+        return front
+
+    def _bar(self) -> Progress:
+        return Progress(console=self.console, transient=True, disable=not self.console.is_terminal)
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,45 @@
+"""The work of a sweep besides its trials, as Ray tasks: it runs where the GPUs are, not where the driver is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import ray
+
+from retrieval.latency import Speedup
+from tracking.record import EpochPoint
+from trainables.assigned import take_assigned
+from trainables.baseline import need_baseline, train_baseline
+from trainables.meter import MeterClient
+from trainables.scoring import dense_metrics, member_onnx, score, trial_network
+from trainables.settings import TrialSettings
+
+
+@ray.remote
+def train_dense(settings: TrialSettings, baselines: Path) -> Iterator[EpochPoint]:
+    """Train the dense network with the cores that the task was given, yielding each epoch."""
+    device = take_assigned()
+    yield from train_baseline(settings, baselines, device)
+
+
+@ray.remote
+def score_dense(settings: TrialSettings, baselines: Path) -> dict[str, float]:
+    """The dense network's metrics."""
+    device = take_assigned()
+    return dense_metrics(settings, need_baseline(settings, baselines), device)
+
+
+@ray.remote
+def score_member(settings: TrialSettings, baselines: Path, storage: Path, number: int) -> dict[str, float]:
+    """A finished trial's mAP on the test queries."""
+    device = take_assigned()
+    network = trial_network(settings, need_baseline(settings, baselines), storage, number)
+    return score(network, settings, "report_on", device)
+
+
+@ray.remote
+def measure_member(settings: TrialSettings, baselines: Path, storage: Path, number: int, meter: MeterClient) -> Speedup:
+    """A finished trial's speed, measured again."""
+    take_assigned()
+    baseline = need_baseline(settings, baselines)
+    pruned = member_onnx(settings, baseline, storage, number)
+    return meter(baseline.onnx(), pruned, settings.latency)

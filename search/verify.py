@@ -1,0 +1,112 @@
+"""Does a bundle still do what it did? Run in a process of its own, from the bundle's files alone."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+
+from pruning.surgery import cut, plan_from_json
+from retrieval.descriptors import describe_with
+from retrieval.evaluate import evaluate
+from retrieval.onnx_model import describe_in, open_session
+from search.errors import FailedError
+from search.export import CHECKSUMS, NetworkCard
+from trainables.baseline import build_dense
+from trainables.data import open_data
+from trainables.settings import example_image
+from trainables.threads import available_threads
+
+DESCRIPTOR_TOLERANCE = 1e-5
+MAP_TOLERANCE = 0.005
+
+
+class BundleBrokenError(FailedError):
+    """The bundle does not do what it says; the message names the file, or both numbers."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was verified, in words with its figures."""
+
+    name: str
+    figures: str
+
+
+def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
+    """Yield each check as it passes.
+
+    Args:
+        bundle: a folder that `export` wrote.
+        data: where the data set lies, when it is not where the bundle was exported.
+
+    Raises:
+        BundleBrokenError: a check does not pass.
+        ValueError: the folder is no bundle, or the data set is not there.
+    """
+    if not (bundle / CHECKSUMS).is_file():
+        raise ValueError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
+    yield _check_sums(bundle)
+    card = NetworkCard.model_validate_json((bundle / "network.json").read_bytes())
+    network = _rebuild(bundle, card)
+    yield _check_descriptors(bundle, network, card.data.image_size)
+    yield _check_map(bundle, card, data)
+
+
+def _check_sums(bundle: Path) -> Check:
+    lines = (bundle / CHECKSUMS).read_text().splitlines()
+    for line in lines:
+        expected, _, name = line.partition("  ")
+        # A name is a file of the bundle's own, never a way out of it.
+        if not name or Path(name).name != name or not (bundle / name).is_file():
+            raise BundleBrokenError(f"{CHECKSUMS} names {name!r}, which is no file of the bundle")
+        found = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+        if found != expected:
+            raise BundleBrokenError(f"{name} was changed: its SHA-256 is {found[:12]}…, not {expected[:12]}…")
+    return Check("checksums", f"{len(lines)} files as exported")
+
+
+def _rebuild(bundle: Path, card: NetworkCard) -> nn.Module:
+    dense = build_dense(card.network).eval()
+    plan = plan_from_json((bundle / "plan.json").read_text())
+    network = cut(dense, plan, example_image(card.data.image_size))
+    network.load_state_dict(safetensors.torch.load_file(bundle / "weights.safetensors"))
+    return network.eval()
+
+
+def _check_descriptors(bundle: Path, network: nn.Module, image_size: int) -> Check:
+    """ONNX Runtime against torch on random images at three sizes, one of them not square."""
+    describe_onnx = describe_in(open_session(bundle / "model.onnx"))
+    describe_torch = describe_with(network, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    sizes = [(image_size, image_size), (image_size * 3 // 2, image_size), (image_size, image_size * 2)]
+    for height, width in sizes:
+        images_NCHW = torch.randn(2, 3, height, width, generator=generator)
+        difference = float(np.abs(describe_onnx(images_NCHW) - describe_torch(images_NCHW)).max())
+        if not difference <= DESCRIPTOR_TOLERANCE:
+            raise BundleBrokenError(
+                f"model.onnx and weights.safetensors differ by {difference:.2e} on {height}×{width} images "
+                f"(at most {DESCRIPTOR_TOLERANCE:.0e} would be right)"
+            )
+        worst = max(worst, difference)
+    shown = ", ".join(f"{height}×{width}" for height, width in sizes)
+    return Check("descriptors", f"ONNX Runtime and torch differ by at most {worst:.1e} at {shown}")
+
+
+def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
+    settings = card.data if data is None else card.data.model_copy(update={"root": data.resolve()})
+    sets = open_data(settings)
+    expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
+    session = open_session(bundle / "model.onnx", threads=available_threads())
+    found = evaluate(describe_in(session), sets.report_on, sets.reader).map
+    if not abs(found - expected) <= MAP_TOLERANCE:
+        raise BundleBrokenError(
+            f"test mAP is {found:.4f}, the bundle says {expected:.4f}: they differ by more than {MAP_TOLERANCE}"
+        )
+    return Check("test mAP", f"{found:.4f} in ONNX Runtime, {expected:.4f} when exported")

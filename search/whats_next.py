@@ -1,0 +1,40 @@
+"""The commands to type after a sweep."""
+
+import sys
+from pathlib import Path
+
+from search.errors import FailedError
+from search.pick import pick
+from tracking.front import Front
+from tracking.mlflow_client import ui_command
+
+
+def python_command() -> str:
+    """This environment's Python as it is typed here: relative when it lies below the working directory."""
+    return str(_from_here(Path(sys.executable)))
+
+
+def command(*words: str) -> str:
+    """A command of ours as it is typed here."""
+    return " ".join([python_command(), "-m", "search", *words])
+
+
+def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
+    """Where the front lies as a page, how to open MLflow, and how to pick and export."""
+    folder = _from_here(storage)
+    lines = [
+        f"the front as a page:  {folder / 'front.html'}",
+        f"the runs in MLflow:   {python_command()} -m {ui_command(tracking_uri)}",
+    ]
+    try:
+        number = pick(front, []).point.number
+    except FailedError:
+        number = front.members()[0].number
+    limit = f"{front.dense['map'] - 0.05:.3f}"
+    lines.append(f"pick:                 {command('pick', str(folder), '--min-map', limit)}")
+    lines.append(f"export:               {command('export', str(folder), str(number), '--out', f'bundle-{number}')}")
+    return lines
+
+
+def _from_here(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,169 @@
+"""What every pruning method owes: walked over a table that must have a row for each of them."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pruning.decay import decay_channels_
+from pruning.groups import PrunableGroup, find_groups, kept_count
+from pruning.methods.base import Method
+from pruning.methods.registry import METHODS
+from pruning.schedule import Schedule
+from pruning.surgery import Plan, cut
+
+Make = Callable[[int], nn.Module]
+
+# method → what its schedule needs beside ratios, epochs and learning rate
+TABLE: dict[str, dict[str, Any]] = {
+    "plfp": {"decay": 0.01, "neighbours": 2},
+    "l1": {},
+    "fpgm": {},
+}
+RATIOS = {"stem.0": 0.5, "inner.0": 0.7, "outer.0": 0.3}
+
+
+def schedule_of(name: str, ratios: dict[str, float] = RATIOS) -> Schedule:
+    return Schedule(method=name, ratios=ratios, epochs=2, learning_rate=0.05, **TABLE[name])
+
+
+def masked(network: nn.Module, groups: list[PrunableGroup], plan: Plan) -> nn.Module:
+    copy = deepcopy(network)
+    for group in groups:
+        if group.id in plan:
+            decay_channels_(copy, group, group.all_but(plan[group.id]), 0.0)
+    return copy
+
+
+def train_one_epoch(network: nn.Module, images_NCHW: Tensor, schedule: Schedule) -> None:
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=schedule.learning_rate)
+    for _ in range(2):
+        optimizer.zero_grad()
+        network(images_NCHW)[:, 0].sum().backward()
+        optimizer.step()
+    network.eval()
+
+
+def test_every_method_has_a_row_in_the_table() -> None:
+    assert TABLE.keys() == METHODS.keys()
+    assert all(method.name == name for name, method in METHODS.items())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_same_schedule_keeps_the_same_channels(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    plans = []
+    for _ in range(2):
+        network = make_tiny(1)
+        plans.append(METHODS[name].choose(network, find_groups(network, images_NCHW), schedule_of(name)))
+    assert plans[0] == plans[1]
+    assert plans[0] != METHODS[name].choose(make_tiny(2), find_groups(network, images_NCHW), schedule_of(name))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_ratio_zero_leaves_the_outputs_equal_to_the_bit(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network, method = make_tiny(1), METHODS[name]
+    before = network(images_NCHW)
+    groups = find_groups(network, images_NCHW)
+    schedule = schedule_of(name, dict.fromkeys(RATIOS, 0.0))
+    plan = method.choose(network, groups, schedule)
+    method.soften_(network, groups, plan, schedule)
+    assert torch.equal(network(images_NCHW), before)
+    assert torch.equal(cut(network, plan, images_NCHW)(images_NCHW), before)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_kept_widths_are_the_aligned_ones(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network, schedule = make_tiny(1), schedule_of(name)
+    groups = find_groups(network, images_NCHW)
+    plan = METHODS[name].choose(network, groups, schedule)
+    small = cut(network, plan, images_NCHW)
+    # 16 − 8; 24 − 16 = 8; 32 − 9 = 23 → 24
+    assert {group: len(kept) for group, kept in plan.items()} == {"stem.0": 8, "inner.0": 8, "outer.0": 24}
+    for group in groups:
+        expected = kept_count(group.width, RATIOS[group.id], schedule.round_to)
+        assert [small.get_submodule(member).out_channels for member in group.members] == [expected] * len(group.members)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_cut_network_equals_the_masked_one(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network = make_tiny(1)
+    groups = find_groups(network, images_NCHW)
+    plan = METHODS[name].choose(network, groups, schedule_of(name))
+    descriptors_ND = cut(network, plan, images_NCHW)(images_NCHW)
+    torch.testing.assert_close(descriptors_ND, masked(network, groups, plan)(images_NCHW), rtol=0, atol=1e-5)
+    assert float((descriptors_ND - network(images_NCHW)).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_trial_resumed_from_its_weights_ends_the_same(
+    name: str, make_tiny: Make, images_NCHW: Tensor, tmp_path: Path
+) -> None:
+    method, schedule, network = METHODS[name], schedule_of(name), make_tiny(1)
+    groups = find_groups(network, images_NCHW)
+
+    def epoch(current: nn.Module) -> Plan:
+        train_one_epoch(current, images_NCHW, schedule)
+        plan = method.choose(current, groups, schedule)
+        method.soften_(current, groups, plan, schedule)
+        return plan
+
+    epoch(network)
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    resumed = make_tiny(99)
+    resumed.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    assert epoch(resumed) == epoch(network)
+    assert torch.equal(resumed(images_NCHW), network(images_NCHW))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_choosing_changes_no_weight(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network = make_tiny(1)
+    before = deepcopy(network.state_dict())
+    METHODS[name].choose(network, find_groups(network, images_NCHW), schedule_of(name))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_ratio_for_no_group_is_refused_with_the_nearest(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network = make_tiny(1)
+    schedule = schedule_of(name, {"stem.1": 0.5})
+    with pytest.raises(ValueError, match=r"no group 'stem\.1' in this network; nearest: 'stem\.0'"):
+        METHODS[name].choose(network, find_groups(network, images_NCHW), schedule)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_groups_without_a_ratio_are_not_in_the_plan(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network = make_tiny(1)
+    plan = METHODS[name].choose(network, find_groups(network, images_NCHW), schedule_of(name, {"inner.0": 0.5}))
+    assert list(plan) == ["inner.0"]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_locked_group_keeps_all_whatever_is_asked(name: str, images_NCHW: Tensor) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    groups = find_groups(network, images_NCHW)
+    assert METHODS[name].choose(network, groups, schedule_of(name, {"0": 0.5})) == {}
+
+
+@pytest.mark.parametrize(("name", "factor"), [("plfp", 0.01), ("l1", 1.0), ("fpgm", 0.0)])
+def test_softening_scales_what_the_plan_does_not_keep(
+    name: str, factor: float, make_tiny: Make, images_NCHW: Tensor
+) -> None:
+    method: Method = METHODS[name]
+    network, schedule = make_tiny(1), schedule_of(name)
+    before_OIHW = network.get_parameter("stem.0.weight").detach().clone()
+    groups = find_groups(network, images_NCHW)
+    plan = method.choose(network, groups, schedule)
+    method.soften_(network, groups, plan, schedule)
+    scale_O = torch.full((16,), factor)
+    scale_O[list(plan["stem.0"])] = 1.0
+    assert torch.equal(network.get_parameter("stem.0.weight"), before_OIHW * scale_O[:, None, None, None])
+
+
+def test_only_l1_cuts_before_training() -> None:
+    assert [name for name, method in METHODS.items() if method.cuts_first] == ["l1"]

@@ -1,0 +1,112 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from pruning.groups import find_groups
+from pruning.surgery import Plan, cut, plan_from_json, plan_to_json
+
+EXAMPLE_NCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def small_network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    body = [nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3, bias=False)]
+    return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def test_cut_keeps_the_named_rows_and_the_columns_that_read_them() -> None:
+    network = small_network()
+    small = cut(network, {"0": (1, 4, 6)}, EXAMPLE_NCHW)
+    assert torch.equal(small[0].weight, network[0].weight[[1, 4, 6]])
+    assert torch.equal(small[0].bias, network[0].bias[[1, 4, 6]])
+    assert torch.equal(small[1].running_mean, network[1].running_mean[[1, 4, 6]])
+    assert torch.equal(small[3].weight, network[3].weight[:, [1, 4, 6]])
+
+
+def test_cut_leaves_its_argument_alone() -> None:
+    network = small_network().train()
+    network[0].weight.requires_grad_(False)
+    state = deepcopy(network.state_dict())
+    cut(network, {"0": (0, 1)}, EXAMPLE_NCHW)
+    assert network.training
+    assert [name for name, p in network.named_parameters() if not p.requires_grad] == ["0.weight"]
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_the_cut_network_inherits_modes_and_frozen_parameters() -> None:
+    network = small_network().train()
+    network[1].eval()
+    network[0].weight.requires_grad_(False)
+    small = cut(network, {"0": (0, 1)}, EXAMPLE_NCHW)
+    assert [module.training for module in small.modules()] == [module.training for module in network.modules()]
+    assert [name for name, p in small.named_parameters() if not p.requires_grad] == ["0.weight"]
+    assert all(parameter.grad is None and parameter.is_leaf for parameter in small.parameters())
+
+
+def test_the_order_in_which_a_plan_names_channels_does_not_matter() -> None:
+    network = small_network().eval()
+    ascending = cut(network, {"0": (1, 4, 6)}, EXAMPLE_NCHW)
+    mixed = cut(network, {"0": (6, 1, 4)}, EXAMPLE_NCHW)
+    assert torch.equal(ascending(EXAMPLE_NCHW), mixed(EXAMPLE_NCHW))
+
+
+def test_an_empty_plan_cuts_nothing() -> None:
+    network = small_network().eval()
+    assert torch.equal(cut(network, {}, EXAMPLE_NCHW)(EXAMPLE_NCHW), network(EXAMPLE_NCHW))
+
+
+def test_a_plan_replayed_on_a_fresh_network_fits_the_cut_weights_exactly() -> None:
+    network = resnet18(weights=None).eval()
+    plan = {g.id: tuple(range(0, g.width, 3)) for g in find_groups(network, EXAMPLE_NCHW)}
+    small = cut(network, plan, EXAMPLE_NCHW)
+    replayed = cut(resnet18(weights=None).eval(), plan_from_json(plan_to_json(plan)), EXAMPLE_NCHW)
+    replayed.load_state_dict(small.state_dict())
+    assert torch.equal(replayed(EXAMPLE_NCHW), small(EXAMPLE_NCHW))
+
+
+def test_a_cut_network_can_be_cut_again_and_trained() -> None:
+    once = cut(small_network(), {"0": (0, 2, 4, 6)}, EXAMPLE_NCHW)
+    twice = cut(once, {"0": (1, 3)}, EXAMPLE_NCHW)
+    assert torch.equal(twice[0].weight, small_network()[0].weight[[2, 6]])
+    twice(EXAMPLE_NCHW).sum().backward()
+    assert all(parameter.grad is not None for parameter in twice.parameters())
+
+
+@pytest.mark.parametrize(
+    ("plan", "complaint"),
+    [
+        ({"O": (0,)}, "no group of this network: 'O'; nearest: "),
+        ({"3": (0, 1)}, "group '3' is locked: all 6 of its channels must stay"),
+        ({"0": ()}, "keeps no channel of group '0'"),
+        ({"0": (0, 8)}, r"channels \[8\] of group '0' are outside \[0, 8\)"),
+        ({"0": (-1, 2)}, r"channels \[-1\] of group '0' are outside \[0, 8\)"),
+        ({"0": (2, 5, 2)}, r"channels \[2\] of group '0' more than once"),
+    ],
+)
+def test_a_plan_that_does_not_fit_the_network_is_refused(plan: Plan, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        cut(small_network(), plan, EXAMPLE_NCHW)
+
+
+def test_a_cut_made_in_inference_mode_can_be_trained() -> None:
+    network = small_network()
+    with torch.inference_mode():
+        small = cut(network, {"0": (0, 1)}, torch.randn(1, 3, 32, 32))
+    small(EXAMPLE_NCHW).sum().backward()
+    assert small[0].weight.grad is not None
+
+
+def test_a_plan_comes_back_from_json() -> None:
+    plan: Plan = {"b": (0, 2), "a": (1,)}
+    text = plan_to_json(plan)
+    assert text == '{"a": [1], "b": [0, 2]}'
+    assert plan_from_json(text) == plan
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", '{"a": 3}', '{"a": [0.5]}', '{"a": [true]}', '{"a": ["0"]}', "{"])
+def test_text_that_is_no_plan_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        plan_from_json(text)

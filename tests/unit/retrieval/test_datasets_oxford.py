@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import pytest
+
+from retrieval.datasets.oxford import load_oxford
+
+_IMAGES = ("all_souls_000013", "all_souls_000026", "ashmolean_000000", "keble_000001", "keble_000002")
+_FILES = {
+    # As published: the prefix in the query file only, one line twice, corners with fractions.
+    "all_souls_1_query.txt": "oxc1_all_souls_000013 136.5 34.1 648.5 955.7\n",
+    "all_souls_1_good.txt": "all_souls_000026\nall_souls_000013\nall_souls_000026\n",
+    "all_souls_1_ok.txt": "keble_000001\n",
+    "all_souls_1_junk.txt": "keble_000002\n",
+    "keble_5_query.txt": "keble_000001 1 2 30 40\n",
+    "keble_5_good.txt": "keble_000001\n",
+    "keble_5_ok.txt": "",
+    "keble_5_junk.txt": "",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for folder in ("jpg", "gt"):
+        (tmp_path / folder).mkdir()
+    for image in _IMAGES:
+        (tmp_path / "jpg" / f"{image}.jpg").touch()
+    for name, text in _FILES.items():
+        (tmp_path / "gt" / name).write_text(text)
+    return tmp_path
+
+
+def _refusal(root: Path) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - each caller checks the message
+        load_oxford(root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_database_is_every_image_in_the_order_of_names(root: Path) -> None:
+    oxford = load_oxford(root, name="tiny")
+    assert oxford.name == "tiny"
+    assert [path.stem for path in oxford.images] == sorted(_IMAGES)
+
+
+def test_place_names_keep_their_underscores(root: Path) -> None:
+    assert [query.name for query in load_oxford(root).queries] == ["all_souls_1", "keble_5"]
+
+
+def test_the_prefix_is_cut_from_query_files_and_only_if_it_is_there(root: Path) -> None:
+    first, second = load_oxford(root).queries
+    assert first.path == root / "jpg" / "all_souls_000013.jpg"
+    assert second.path == root / "jpg" / "keble_000001.jpg"
+
+
+def test_box_corners_stay_floats(root: Path) -> None:
+    assert load_oxford(root).queries[0].box == (136.5, 34.1, 648.5, 955.7)
+
+
+def test_positives_are_good_and_ok_once_each_with_the_query_image(root: Path) -> None:
+    query = load_oxford(root).queries[0]
+    assert query.positives.tolist() == [0, 1, 3]
+    assert query.junk.tolist() == [4]
+
+
+def test_empty_lists_are_allowed(root: Path) -> None:
+    query = load_oxford(root).queries[1]
+    assert query.positives.tolist() == [3]
+    assert query.junk.tolist() == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "all_souls_000013 1 2 3",
+        "all_souls_000013 1 2 3 4 5",
+        "all_souls_000013 1 2 x 4",
+        "all_souls_000013 30 2 10 40",
+        "all_souls_000013 1 2 nan 4",
+        "all_souls_000013 1 2 inf 4",
+    ],
+)
+def test_a_malformed_query_line_is_shown_with_what_would_be_right(root: Path, line: str) -> None:
+    (root / "gt" / "all_souls_1_query.txt").write_text(line + "\n")
+    message = _refusal(root)
+    assert "all_souls_1_query.txt" in message
+    assert repr(line) in message
+    assert "'image x1 y1 x2 y2'" in message
+
+
+@pytest.mark.parametrize("lines", [0, 2])
+def test_a_query_file_holds_one_line(root: Path, lines: int) -> None:
+    (root / "gt" / "keble_5_query.txt").write_text("keble_000001 1 2 30 40\n" * lines)
+    assert f"keble_5_query.txt holds {lines} lines" in _refusal(root)
+
+
+def test_a_named_image_that_is_not_there_is_named_with_its_file(root: Path) -> None:
+    (root / "gt" / "keble_5_ok.txt").write_text("keble_000077\n")
+    message = _refusal(root)
+    assert "and not in" in message
+    assert "keble_000077 (in keble_5_ok.txt)" in message
+
+
+def test_many_missing_images_are_counted(root: Path) -> None:
+    names = [f"keble_0001{number:02d}" for number in range(8)]
+    (root / "gt" / "keble_5_junk.txt").write_text("\n".join(names))
+    message = _refusal(root)
+    assert ", 8 in all: " in message
+    assert "keble_000104 (in keble_5_junk.txt) and 3 more" in message
+
+
+def test_a_missing_query_image_is_named(root: Path) -> None:
+    (root / "jpg" / "all_souls_000013.jpg").unlink()
+    assert "all_souls_000013 (in all_souls_1_query.txt)" in _refusal(root)
+
+
+@pytest.mark.parametrize("kind", ["query", "good", "ok", "junk"])
+def test_a_missing_sibling_file_is_named(root: Path, kind: str) -> None:
+    (root / "gt" / f"all_souls_1_{kind}.txt").unlink()
+    assert f"gt lacks all_souls_1_{kind}.txt;" in _refusal(root)
+
+
+def test_an_image_that_is_positive_and_junk_is_named(root: Path) -> None:
+    (root / "gt" / "all_souls_1_junk.txt").write_text("keble_000001\n")
+    assert "all_souls_1_junk.txt lists keble_000001, which" in _refusal(root)
+
+
+def test_missing_folders_are_named(root: Path) -> None:
+    for path in (root / "gt").iterdir():
+        path.unlink()
+    assert f"{root / 'gt'} is missing or holds no query" in _refusal(root)
+    for path in (root / "jpg").iterdir():
+        path.unlink()
+    assert f"{root / 'jpg'} is missing or holds no .jpg file" in _refusal(root)
+    assert "missing/jpg is missing" in _refusal(root / "missing")
+
+
+def test_other_files_in_the_folder_are_left_alone(root: Path) -> None:
+    (root / "gt" / "README.txt").write_text("how these were made")
+    assert len(load_oxford(root).queries) == 2

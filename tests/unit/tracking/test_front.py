@@ -1,0 +1,127 @@
+import json
+
+import pytest
+from pyarrow import parquet
+
+from tracking.front import build_front, read_front, write_front
+from tracking.record import TrialRecord
+
+DENSE = {
+    "map": 0.62,
+    "map_low": 0.6,
+    "map_high": 0.64,
+    "test_map": 0.6,
+    "size_bytes": 4e7,
+    "latency_ms": 30.0,
+}
+
+
+@pytest.fixture
+def records(make_record):
+    tested = {
+        "map": 0.55,
+        "speedup": 2.0,
+        "speedup_low": 1.9,
+        "speedup_high": 2.1,
+        "test_map": 0.53,
+        "size_bytes": 1e7,
+    }
+    return [
+        make_record(4, 0.55, 2.0, metrics=tested),
+        make_record(1, 0.60, 1.5, method="l1"),
+        make_record(2, 0.50, 1.9, method="fpgm"),
+        make_record(0, 0.40, 3.0),
+        TrialRecord(number=3, status="failed", message="out of memory"),
+        TrialRecord(number=5, status="stopped"),
+    ]
+
+
+def test_the_front_holds_finished_trials_by_number_and_marks_the_undominated(records):
+    front = build_front("tiny", records, DENSE)
+    assert [(point.number, point.on_front) for point in front.points] == [
+        (0, True),
+        (1, True),
+        (2, False),
+        (4, True),
+    ]
+    assert [point.number for point in front.members()] == [1, 4, 0]
+
+
+def test_the_hypervolume_starts_at_no_map_and_the_dense_speed(records):
+    front = build_front("tiny", records, DENSE)
+    assert front.reference == (0.0, 1.0)
+    # Strips of speedup above 1: to 1.5 at 0.60, to 2.0 at 0.55, to 3.0 at 0.40.
+    assert front.hypervolume == pytest.approx(0.5 * 0.60 + 0.5 * 0.55 + 1.0 * 0.40)
+
+
+def test_an_objective_where_less_is_better_is_turned_round(make_record):
+    small = make_record(0, 0.5, 2.0, metrics={"map": 0.5, "speedup": 2.0, "size_bytes": 1e7})
+    large = make_record(1, 0.5, 2.0, metrics={"map": 0.5, "speedup": 2.0, "size_bytes": 3e7})
+    front = build_front("tiny", [small, large], DENSE, objectives=("map", "size_bytes"))
+    assert [point.on_front for point in front.points] == [True, False]
+    assert front.reference == (0.0, 4e7)
+    assert front.hypervolume == pytest.approx(0.5 * 3e7)
+
+
+def test_a_trial_without_an_objective_is_listed_but_not_on_the_front(records):
+    front = build_front("tiny", records, DENSE, objectives=("map", "speedup", "size_bytes"))
+    assert [(point.number, point.on_front) for point in front.points][-1] == (4, True)
+    assert not any(point.on_front for point in front.points[:-1])
+
+
+def test_no_finished_trial_gives_an_empty_front(tmp_path):
+    front = build_front("tiny", [], DENSE)
+    write_front(front, tmp_path)
+    assert read_front(tmp_path) == front
+    assert (front.points, front.hypervolume) == ((), 0.0)
+
+
+def test_a_front_reads_back_equal(records, tmp_path):
+    front = build_front("tiny", records, DENSE, provenance={"device": "cpu"})
+    write_front(front, tmp_path)
+    assert read_front(tmp_path) == front
+
+
+def test_the_parquet_file_has_a_row_a_trial_and_the_front_as_metadata(records, tmp_path):
+    front = build_front("tiny", records, DENSE)
+    write_front(front, tmp_path)
+    table = parquet.read_table(tmp_path / "front.parquet")
+    assert table["trial"].to_pylist() == [0, 1, 2, 4]
+    assert table["map"].to_pylist() == [point.metrics["map"] for point in front.points]
+    assert table["test_map"].to_pylist() == [None, None, None, 0.53]
+    assert table["width.conv1"].to_pylist() == [32] * 4
+    assert json.loads(table.schema.metadata[b"prunefront"])["hypervolume"] == front.hypervolume
+
+
+def test_the_picture_is_a_png(records, tmp_path):
+    write_front(build_front("costs $5 and $6", records, DENSE), tmp_path)
+    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_damaged_front_is_named(tmp_path):
+    (tmp_path / "front.json").write_text('{"sweep": 1}')
+    with pytest.raises(ValueError, match=r"front\.json is not a front"):
+        read_front(tmp_path)
+
+
+def test_a_trial_must_not_occur_twice(make_record):
+    with pytest.raises(ValueError, match=r"trials \[7\] occur more than once"):
+        build_front("tiny", [make_record(7, 0.5, 2.0), make_record(7, 0.6, 2.0)], DENSE)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "message"),
+    [
+        (("map", "map_low"), "'map_low' cannot"),
+        (("map", "mapp"), "'mapp' cannot"),
+        (("map", "macs"), "no 'macs'"),
+    ],
+)
+def test_an_impossible_objective_is_refused(records, objectives, message):
+    with pytest.raises(ValueError, match=message):
+        build_front("tiny", records, DENSE, objectives=objectives)
+
+
+def test_an_unknown_dense_metric_is_refused(records):
+    with pytest.raises(ValueError, match="mapp"):
+        build_front("tiny", records, {"mapp": 0.5})

@@ -1,0 +1,198 @@
+"""The interactive chart of a front: mAP over speedup, every finished trial, its doings under the pointer."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from tracking.front import Front, FrontPoint
+from tracking.looks import DENSE, INK, MAP_AXIS, MUTED, RULE, SPEEDUP_AXIS, Look, has_staircase, method_looks
+from tracking.record import METRICS
+from tracking.table import interval_reach, show_map_change, show_with_interval
+
+_GROUPS_SHOWN = 24
+_GROUPS_A_LINE = 3
+_FADED = 0.4
+_FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+
+
+def interactive_chart(front: Front) -> go.Figure:
+    """Draw the dense network, the front and its staircase, the dominated trials faded, and the test mAP."""
+    figure = go.Figure()
+    looks = method_looks(front)
+    if has_staircase(front) and len(front.members()) > 1:
+        figure.add_trace(_staircase(front))
+    for method, look in looks.items():
+        points = [point for point in front.points if point.method == method]
+        members = [point for point in points if point.on_front]
+        if dominated := [point for point in points if not point.on_front]:
+            figure.add_trace(_trials(dominated, front, look, legend=not members))
+        if members:
+            figure.add_trace(_trials(members, front, look, legend=True))
+        if tested := [point for point in members if "test_map" in point.metrics]:
+            figure.add_trace(_test_scores(tested, look))
+    if any("test_map" in metrics for metrics in (front.dense, *(p.metrics for p in front.members()))):
+        figure.add_trace(_test_legend())
+    if "map" in front.dense:
+        figure.add_trace(_dense(front))
+    figure.update_layout(_layout())
+    return figure
+
+
+def _staircase(front: Front) -> go.Scatter:
+    members = front.members()
+    return go.Scatter(
+        x=[point.metrics["speedup"] for point in members],
+        y=[point.metrics["map"] for point in members],
+        mode="lines",
+        # Up to a member's speedup its own mAP can be had, beyond it only the next one's.
+        line={"color": MUTED, "width": 2, "shape": "vh"},
+        hoverinfo="skip",
+        name="front",
+    )
+
+
+def _trials(points: Sequence[FrontPoint], front: Front, look: Look, legend: bool) -> go.Scatter:
+    on_front = points[0].on_front
+    return go.Scatter(
+        x=[point.metrics["speedup"] for point in points],
+        y=[point.metrics["map"] for point in points],
+        error_y=_interval_bars(points, look.colour, width=1.6 if on_front else 1),
+        mode="markers+text" if on_front else "markers",
+        text=[f" {point.number}" for point in points],
+        textposition="top right",
+        textfont={"size": 11, "color": INK},
+        marker={
+            "color": look.colour,
+            "symbol": look.marker,
+            "size": 12 if on_front else 8,
+            "line": {"color": "white", "width": 1.2},
+        },
+        opacity=1 if on_front else _FADED,
+        hovertext=[_hover_text(point, front) for point in points],
+        hoverinfo="text",
+        hoverlabel={"bordercolor": look.colour},
+        name=escape(points[0].method),
+        legendgroup=escape(points[0].method),
+        showlegend=legend,
+    )
+
+
+def _interval_bars(points: Sequence[FrontPoint], colour: str, width: float) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [interval_reach(point.metrics, "map_high") for point in points],
+        "arrayminus": [interval_reach(point.metrics, "map_low") for point in points],
+        "color": f"{colour}88",  # fainter than the markers: many intervals overlap
+        "thickness": width,
+        "width": 3,
+    }
+
+
+def _test_scores(points: Sequence[FrontPoint], look: Look) -> go.Scatter:
+    return go.Scatter(
+        x=[point.metrics["speedup"] for point in points],
+        y=[point.metrics["test_map"] for point in points],
+        mode="markers",
+        marker={"color": look.colour, "symbol": f"{look.marker}-open", "size": 11, "line": {"width": 1.8}},
+        hovertext=[
+            f"<b>Trial {point.number}</b> · {escape(point.method)}<br>{_score(point.metrics, 'test_map')}"
+            for point in points
+        ],
+        hoverinfo="text",
+        hoverlabel={"bordercolor": look.colour},
+        legendgroup=escape(points[0].method),
+        showlegend=False,
+    )
+
+
+def _test_legend() -> go.Scatter:
+    """One grey, hollow entry in the legend that stands for the test scores of every method."""
+    marker = {"color": MUTED, "symbol": "circle-open", "size": 11, "line": {"width": 1.8}}
+    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name="test mAP", hoverinfo="skip")
+
+
+def _dense(front: Front) -> go.Scatter:
+    keys = [key for key in ("map", "test_map") if key in front.dense]
+    return go.Scatter(
+        x=[front.dense["speedup"]] * len(keys),
+        y=[front.dense[key] for key in keys],
+        mode="markers",
+        marker={"color": DENSE, "symbol": ["star", "star-open"][: len(keys)], "size": 16},
+        hovertext=[_dense_text(front, key) for key in keys],
+        hoverinfo="text",
+        hoverlabel={"bordercolor": DENSE},
+        name="dense",
+    )
+
+
+def _dense_text(front: Front, key: str) -> str:
+    return "<br>".join(["<b>Dense network</b>", _score(front.dense, key), *_cost_lines(front.dense)])
+
+
+def _hover_text(point: FrontPoint, front: Front) -> str:
+    schedule, metrics = point.schedule, point.metrics
+    place = "on the front" if point.on_front else "dominated"
+    decay = "" if schedule.decay is None else f", decay {schedule.decay:g}"
+    spread = show_with_interval(metrics, "speedup")
+    change = show_map_change(metrics, front.dense)
+    lines = [
+        f"<b>Trial {point.number}</b> · {escape(point.method)} · {place}",
+        f"{_score(metrics, 'map')}" + ("" if change == "–" else f" · {change} points vs dense"),
+        *([_score(metrics, "test_map")] if "test_map" in metrics else []),
+        f"speedup {spread}",
+        *_cost_lines(metrics),
+        f"{schedule.epochs} epochs, learning rate {schedule.learning_rate:g}{decay}",
+        *_kept_lines(point),
+    ]
+    return "<br>".join(lines)
+
+
+def _score(metrics: Mapping[str, float], key: str) -> str:
+    return f"{METRICS[key].label} {show_with_interval(metrics, key)}"
+
+
+def _cost_lines(metrics: Mapping[str, float]) -> list[str]:
+    parts = [
+        f"{METRICS[key].show(metrics[key])} {METRICS[key].label}"
+        for key in ("latency_ms", "macs", "size_bytes")
+        if key in metrics
+    ]
+    if "mac_ratio" in metrics:
+        parts.append(f"MACs ÷ {METRICS['mac_ratio'].show(metrics['mac_ratio'])}")
+    return [" · ".join(parts)] if parts else []
+
+
+def _kept_lines(point: FrontPoint) -> list[str]:
+    """Return the kept widths, a few groups a line: "layer1.0.conv1 40/64"."""
+    kept = [f"{escape(row.group)} {row.achieved_width}/{row.width}" for row in point.ledger]
+    shown = kept[:_GROUPS_SHOWN]
+    lines = [" · ".join(shown[i : i + _GROUPS_A_LINE]) for i in range(0, len(shown), _GROUPS_A_LINE)]
+    if len(kept) > _GROUPS_SHOWN:
+        lines.append(f"and {len(kept) - _GROUPS_SHOWN} more groups")
+    return ["<br><i>channels kept</i>", *lines] if lines else []
+
+
+def _layout() -> dict[str, Any]:
+    axis = {
+        "gridcolor": RULE,
+        "linecolor": MUTED,
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": RULE,
+        "title_standoff": 14,
+        "automargin": True,
+    }
+    return {
+        "template": "none",
+        "font": {"family": _FONTS, "size": 13, "color": INK},
+        "margin": {"l": 20, "r": 20, "t": 44, "b": 20},
+        "height": 560,
+        "xaxis": {**axis, "title": {"text": SPEEDUP_AXIS}, "tickprefix": "×"},
+        "yaxis": {**axis, "title": {"text": MAP_AXIS}, "tickformat": ".0%"},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        "hovermode": "closest",
+        "hoverlabel": {"bgcolor": "white", "font": {"color": INK, "size": 12}, "align": "left"},
+    }

@@ -1,0 +1,183 @@
+"""The outcome of a sweep: every finished trial, which ones no other dominates, and the files of it."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+from pydantic import BaseModel, ValidationError
+
+from pruning.ledger import LedgerRow
+from pruning.schedule import Schedule
+from tracking.files import write_atomically
+from tracking.pareto import hypervolume, pareto_front
+from tracking.provenance import provenance as describe_process
+from tracking.record import BORDER, METRICS, TrialRecord, check_metric_keys
+
+
+class FrontPoint(BaseModel):
+    """One finished trial: its metrics, what it did to the network, and whether no other dominates it."""
+
+    model_config = BORDER
+
+    number: int
+    on_front: bool
+    metrics: dict[str, float]
+    schedule: Schedule
+    ledger: tuple[LedgerRow, ...]
+
+    @property
+    def method(self) -> str:
+        """Name of the pruning method."""
+        return self.schedule.method
+
+
+class Front(BaseModel):
+    """A sweep's finished trials by number, the dense network's metrics, the hypervolume above `reference`.
+
+    `objectives` are metric keys; `reference` has one number each, in that metric's own unit.
+    """
+
+    model_config = BORDER
+
+    sweep: str
+    objectives: tuple[str, ...]
+    dense: dict[str, float]
+    points: tuple[FrontPoint, ...]
+    hypervolume: float
+    reference: tuple[float, ...]
+    provenance: dict[str, str]
+
+    def members(self) -> list[FrontPoint]:
+        """Return the trials on the front, the slowest first."""
+        members = [point for point in self.points if point.on_front]
+        return sorted(members, key=lambda point: point.metrics["speedup"])
+
+
+def build_front(
+    sweep: str,
+    records: Iterable[TrialRecord],
+    dense_metrics: Mapping[str, float],
+    objectives: Sequence[str] = ("map", "speedup"),
+    provenance: Mapping[str, str] | None = None,
+) -> Front:
+    """Compare the finished trials among `records` on `objectives`.
+
+    The reference of the hypervolume is 0 for mAP and the dense network's own value for everything else (its
+    speedup is 1): only what beats the dense network in cost counts. A trial that lacks an objective is
+    listed, never on the front.
+
+    Args:
+        sweep: the sweep's name.
+        records: trials of any status, in any order; those not finished are left out.
+        dense_metrics: the dense network's metrics, under the keys of `METRICS`.
+        objectives: 2 or 3 metric keys that have a better side.
+        provenance: of the measurements; this process if None.
+
+    Raises:
+        ValueError: a trial number occurs twice, an objective or a dense metric is unknown, or the dense
+            network lacks the value of an objective.
+    """
+    finished = _finished(records)
+    dense = {"speedup": 1.0, **dense_metrics}
+    check_metric_keys(dense)
+    signs_M = np.array([_sign(key) for key in objectives])
+    points_NM = np.array([[record.metrics.get(key, np.nan) for key in objectives] for record in finished])
+    points_NM = signs_M * points_NM.reshape(len(finished), len(objectives))
+    reference = tuple(_reference(key, dense) for key in objectives)
+    points = tuple(
+        FrontPoint(
+            number=record.number,
+            on_front=bool(on_front),
+            metrics=record.metrics,
+            schedule=record.schedule,
+            ledger=record.ledger,
+        )
+        for record, on_front in zip(finished, pareto_front(points_NM), strict=True)
+        if record.schedule is not None
+    )
+    return Front(
+        sweep=sweep,
+        objectives=tuple(objectives),
+        dense=dense,
+        points=points,
+        hypervolume=hypervolume(points_NM, signs_M * reference),
+        reference=reference,
+        provenance=dict(describe_process() if provenance is None else provenance),
+    )
+
+
+def write_front(front: Front, folder: Path) -> None:
+    """Write `front.json`, `front.parquet`, `front.html` and `front.png` into `folder`, each atomically."""
+    # plots.py needs the types of this file; and whoever reads a front should not wait for plotly.
+    from tracking.plots import front_html, front_png
+
+    write_atomically(folder / "front.parquet", _parquet(front))
+    write_atomically(folder / "front.html", front_html(front))
+    write_atomically(folder / "front.png", front_png(front))
+    write_atomically(folder / "front.json", front.model_dump_json(indent=2))
+
+
+def read_front(folder: Path) -> Front:
+    """Read `front.json` in `folder`, equal to what `write_front` was given.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged; names it.
+    """
+    path = folder / "front.json"
+    try:
+        return Front.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path} is not a front: {error.errors(include_url=False)[0]['msg']}") from error
+
+
+def _finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    finished = sorted((record for record in records if record.status == "finished"), key=lambda record: record.number)
+    numbers = [record.number for record in finished]
+    if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
+        raise ValueError(f"trials {twice} occur more than once; one record a trial is right")
+    return finished
+
+
+def _sign(objective: str) -> float:
+    better = METRICS[objective].better if objective in METRICS else "neither"
+    if better == "neither":
+        known = sorted(key for key, metric in METRICS.items() if metric.better != "neither")
+        raise ValueError(f"{objective!r} cannot be an objective; one of {known} can")
+    return 1.0 if better == "higher" else -1.0
+
+
+def _reference(objective: str, dense: Mapping[str, float]) -> float:
+    if objective in ("map", "test_map"):
+        return 0.0
+    if objective not in dense:
+        raise ValueError(f"the dense network has no {objective!r}, only {sorted(dense)}; measure it first")
+    return dense[objective]
+
+
+def _parquet(front: Front) -> bytes:
+    """One row a trial, flat columns; the front without its trials is the schema's metadata "prunefront"."""
+    rows = [_row(point) for point in front.points]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
+    table = table.replace_schema_metadata({"prunefront": front.model_dump_json(exclude={"points"})})
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def _row(point: FrontPoint) -> dict[str, Any]:
+    schedule = point.schedule.model_dump(exclude={"ratios"})
+    return {
+        "trial": point.number,
+        "on_front": point.on_front,
+        **schedule,
+        **point.metrics,
+        **{f"ratio.{row.group}": row.asked_ratio for row in point.ledger},
+        **{f"width.{row.group}": row.achieved_width for row in point.ledger},
+        "schedule": point.schedule.model_dump_json(),
+    }

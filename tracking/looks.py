@@ -1,0 +1,51 @@
+"""What the interactive chart, the page and the picture share: colours, markers, words."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal
+
+from tracking.front import Front
+
+INK, MUTED, RULE, DENSE = "#1b1f24", "#6a737d", "#e3e6ea", "#24292f"
+SPEEDUP_AXIS = "speedup over dense (ONNX Runtime, 1 thread, batch 1; ratio of minima)"
+MAP_AXIS = "mAP on the validation queries (bars: bootstrap interval)"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of one method, the marker in plotly's and in matplotlib's words."""
+
+    colour: str
+    marker: str
+    matplotlib_marker: Literal["o", "s", "D", "^", "v", "P"]
+
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+_LOOKS = {
+    "plfp": Look("#0072b2", "circle", "o"),
+    "l1": Look("#d55e00", "square", "s"),
+    "fpgm": Look("#009e73", "diamond", "D"),
+}
+_OTHER_LOOKS = (
+    Look("#cc79a7", "triangle-up", "^"),
+    Look("#b58900", "triangle-down", "v"),
+    Look("#56b4e9", "cross", "P"),
+)
+
+
+def method_looks(front: Front) -> dict[str, Look]:
+    """Return a look for each method of the front; the methods we know come first and always look the same."""
+    present = {point.method for point in front.points}
+    others = sorted(present - _LOOKS.keys())
+    looks = {method: look for method, look in _LOOKS.items() if method in present}
+    return looks | dict(zip(others, itertools.cycle(_OTHER_LOOKS), strict=False))
+
+
+def has_staircase(front: Front) -> bool:
+    """Tell whether the front is a staircase of mAP over speedup; the shadow of three objectives is none."""
+    return set(front.objectives) == {"map", "speedup"}
+
+
+def device(front: Front) -> str:
+    """Return the device that the speed was measured on, as far as the provenance knows."""
+    return front.provenance.get("device") or front.provenance.get("cpu") or "unknown device"

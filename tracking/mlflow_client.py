@@ -1,0 +1,55 @@
+"""A quiet MLflow client, and the words for finding its server."""
+
+import logging
+import os
+import shlex
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_SETTINGS = {
+    # Nothing leaves the machine that the user did not ask for.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # "View run … at …" on stdout would tear the sweep's display.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # The store tries again by itself; MLflow's own seven attempts would hold its thread for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+_SQLITE = "sqlite:///"
+
+
+def quiet_client(tracking_uri: str) -> "MlflowClient":
+    """Return a client of `tracking_uri` that prints nothing; variables already in the environment win."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    # MLflow reads the variables when it is imported, and takes seconds to import.
+    import mlflow
+
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # MLflow's own use of SQLAlchemy, at every query.
+    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
+    return mlflow.MlflowClient(tracking_uri=tracking_uri)
+
+
+def default_tracking_uri(folder: Path) -> str:
+    """Return the address of a SQLite store in `folder`, used where no server is given."""
+    return f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
+
+
+def artifact_location(tracking_uri: str) -> str | None:
+    """Return where artifacts go: `mlartifacts` beside a SQLite file; None (the server decides) otherwise."""
+    if not tracking_uri.startswith(_SQLITE):
+        return None
+    return (Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts").as_uri()
+
+
+def ui_command(tracking_uri: str) -> str:
+    """Return the command that shows the store in a browser; for a server, the address to open."""
+    if tracking_uri.startswith(("http://", "https://")):
+        return tracking_uri
+    return f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri)} --host 127.0.0.1"

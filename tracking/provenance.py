@@ -1,0 +1,72 @@
+"""Where a number comes from: versions, machine, source, time."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+_DISTRIBUTIONS = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "onnxruntime": "onnxruntime",
+    "ray": "ray",
+    "optuna": "optuna",
+    "mlflow": "mlflow",
+    "torch-pruning": "torch-pruning",
+    "faiss": "faiss-cpu",
+}
+_SOURCE_TREE = Path(__file__).resolve().parent.parent
+
+
+def provenance(**extra: str) -> dict[str, str]:
+    """Describe this process: library versions, platform, cpu, git commit ("-dirty" if changed), time in UTC.
+
+    What cannot be told is "unknown", and a library that is not installed is "none". Nothing is imported.
+
+    Args:
+        extra: what only the caller knows, e.g. `device`, `threads`, `seed`.
+
+    Raises:
+        ValueError: `extra` names something that is already described.
+    """
+    known = {
+        "python": platform.python_version(),
+        **{name: _version(distribution) for name, distribution in _DISTRIBUTIONS.items()},
+        "platform": platform.platform(),
+        "cpu": _cpu_model(),
+        "git_commit": _git_commit(_SOURCE_TREE),
+        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if taken := sorted(known.keys() & extra.keys()):
+        raise ValueError(f"provenance fields {taken} are filled in here; give the extra ones other names")
+    return {**known, **extra}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def _cpu_model() -> str:
+    # platform.processor() is empty or only "x86_64" on Linux.
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine() or "unknown"
+
+
+def _git_commit(tree: Path) -> str:
+    # An installed copy may lie inside some other project's checkout; that commit would say nothing about us.
+    if not (tree / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,189 @@
+"""What is kept of one trial, and every metric's key: its unit, its better side and its meaning, once."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
+
+from pruning.ledger import LedgerRow
+from pruning.schedule import Schedule
+from tracking.files import write_atomically
+
+BORDER = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+"""Of every value written to a file: a diverged trial's NaN survives as the JSON string "NaN"."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its unit, which side is better, one sentence, and how a person reads it in a table."""
+
+    unit: str
+    better: Literal["higher", "lower", "neither"]
+    meaning: str
+    label: str
+    form: str
+    scale: float = 1.0
+
+    def show(self, value: float | None) -> str:
+        """Return `value` as a person reads it ("82.4%", "×2.15"), a dash when there is none."""
+        if value is None or math.isnan(value):
+            return "–"
+        return self.form.format(value * self.scale)
+
+
+METRICS: dict[str, Metric] = {
+    "map": Metric("fraction", "higher", "Mean average precision on the validation queries.", "mAP", "{:.1%}"),
+    "map_low": Metric(
+        "fraction", "neither", "Lower end of the bootstrap interval of map over queries.", "mAP low", "{:.1%}"
+    ),
+    "map_high": Metric(
+        "fraction",
+        "neither",
+        "Upper end of the bootstrap interval of map over queries.",
+        "mAP high",
+        "{:.1%}",
+    ),
+    "test_map": Metric(
+        "fraction",
+        "higher",
+        "Mean average precision on the test queries; front members only.",
+        "test mAP",
+        "{:.1%}",
+    ),
+    "test_map_low": Metric(
+        "fraction",
+        "neither",
+        "Lower end of the bootstrap interval of test_map over queries.",
+        "test low",
+        "{:.1%}",
+    ),
+    "test_map_high": Metric(
+        "fraction",
+        "neither",
+        "Upper end of the bootstrap interval of test_map over queries.",
+        "test high",
+        "{:.1%}",
+    ),
+    "loss": Metric("loss", "lower", "Mean training loss of one epoch.", "loss", "{:.4f}"),
+    "speedup": Metric(
+        "ratio",
+        "higher",
+        "Dense ms / pruned ms: ratio of the minima of paired, alternating runs.",
+        "speedup",
+        "×{:.2f}",
+    ),
+    "speedup_low": Metric(
+        "ratio", "neither", "5th percentile of the paired ratios of speedup.", "speedup low", "×{:.2f}"
+    ),
+    "speedup_high": Metric(
+        "ratio", "neither", "95th percentile of the paired ratios of speedup.", "speedup high", "×{:.2f}"
+    ),
+    "latency_ms": Metric("ms", "lower", "Shortest run of the pruned network.", "ms", "{:.2f}"),
+    "dense_latency_ms": Metric(
+        "ms", "neither", "Shortest run of the dense network in the same pairs.", "dense ms", "{:.2f}"
+    ),
+    "parameters": Metric("count", "lower", "Trained numbers in the network.", "M params", "{:.2f}", 1e-6),
+    "macs": Metric("count", "lower", "Multiply-adds of one image, counted.", "GMACs", "{:.2f}", 1e-9),
+    "size_bytes": Metric("bytes", "lower", "Bytes of the weights' file.", "MB", "{:.2f}", 1e-6),
+    "compression": Metric("ratio", "higher", "Dense bytes / bytes.", "bytes ÷", "{:.2f}"),
+    "mac_ratio": Metric("ratio", "higher", "Dense multiply-adds / multiply-adds.", "MACs ÷", "{:.2f}"),
+    "hypervolume": Metric(
+        "product", "higher", "Room that a sweep's front dominates above its reference.", "hypervolume", "{:.3g}"
+    ),
+    "seconds": Metric("s", "lower", "Wall time that the trial took.", "seconds", "{:.1f}"),
+}
+
+
+def check_metric_keys(keys: Mapping[str, float]) -> None:
+    """Refuse metrics that `METRICS` does not describe.
+
+    Raises:
+        ValueError: names the unknown keys and the known ones.
+    """
+    if unknown := sorted(keys.keys() - METRICS.keys()):
+        raise ValueError(f"unknown metrics {unknown}; known are {sorted(METRICS)}")
+
+
+class EpochPoint(BaseModel):
+    """One epoch of a trial: mean training loss, validation mAP of a cut copy (fraction), wall time."""
+
+    model_config = BORDER
+
+    epoch: int = Field(ge=0)
+    loss: float
+    map: float
+    seconds: float = Field(ge=0)
+
+
+class TrialRecord(BaseModel):
+    """Everything that is kept of one trial, written once when it has ended.
+
+    `message` says why a trial failed or was stopped; `params` are the searcher's own flat parameters; `plan`
+    holds each group's kept channels. A finished trial has a schedule, `map` and `speedup`, all finite.
+    """
+
+    model_config = BORDER
+
+    number: int = Field(ge=0)
+    status: Literal["finished", "failed", "stopped"]
+    message: str = ""
+    params: dict[str, StrictStr | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]] = {}
+    schedule: Schedule | None = None
+    curve: tuple[EpochPoint, ...] = ()
+    metrics: dict[str, float] = {}
+    plan: dict[str, tuple[int, ...]] = {}
+    ledger: tuple[LedgerRow, ...] = ()
+    provenance: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrialRecord":
+        check_metric_keys(self.metrics)
+        epochs = [point.epoch for point in self.curve]
+        if any(later <= earlier for earlier, later in itertools.pairwise(epochs)):
+            raise ValueError(f"epochs {epochs} of trial {self.number}; each once and in order is right")
+        if self.status == "finished":
+            self._check_finished()
+        if self.status == "failed" and not self.message:
+            raise ValueError(f"trial {self.number} failed without a message; say what went wrong")
+        return self
+
+    def _check_finished(self) -> None:
+        if self.schedule is None:
+            raise ValueError(f"trial {self.number} finished without a schedule")
+        if missing := sorted({"map", "speedup"} - self.metrics.keys()):
+            raise ValueError(f"trial {self.number} finished without {missing}")
+        if wild := {key: value for key, value in self.metrics.items() if not math.isfinite(value)}:
+            raise ValueError(f"trial {self.number} finished with {wild}; only finite numbers are right")
+
+
+def write_record(path: Path, record: TrialRecord) -> None:
+    """Write `record` to `path` as JSON, atomically; missing folders are made."""
+    write_atomically(path, record.model_dump_json(indent=2))
+
+
+def read_record(path: Path) -> TrialRecord:
+    """Read what `write_record` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged; names it and the first thing wrong in it.
+    """
+    try:
+        return TrialRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ValueError(f"{path} is not a trial's record: {where}: {first['msg']}") from error

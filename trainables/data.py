@@ -1,0 +1,58 @@
+"""The data sets of a sweep, opened once a process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.oxford import load_oxford
+from retrieval.images import ImageReader, UnreadableImagesError
+from trainables.settings import DataSettings
+
+
+@dataclass(frozen=True)
+class SweepData:
+    """Training places, the queries that the search sees (`select_on`), those it does not (`report_on`)."""
+
+    train: TrainingSet
+    select_on: RetrievalSet
+    report_on: RetrievalSet
+    reader: ImageReader
+
+
+@lru_cache(maxsize=1)
+def open_data(settings: DataSettings) -> SweepData:
+    """Read the lists of images; the images themselves are read when they are needed, and kept while they fit.
+
+    Raises:
+        ValueError: a folder is missing, or its ground truth does not fit its images.
+    """
+    if not settings.root.is_dir():
+        raise ValueError(f"data folder {settings.root} does not exist (`python -m search mini --out DIR` writes one)")
+    return SweepData(
+        train=load_folder_per_class(settings.root / settings.train),
+        select_on=load_oxford(settings.root / settings.select_on, name=settings.select_on),
+        report_on=load_oxford(settings.root / settings.report_on, name=settings.report_on),
+        reader=ImageReader(settings.image_size),
+    )
+
+
+def check_images(data: SweepData, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+    """Decode every image once, so that a damaged one ends the sweep before it has begun; returns their number.
+
+    Raises:
+        UnreadableImagesError: names and counts every unreadable image.
+    """
+    paths = [*data.train.images, *data.select_on.images, *data.report_on.images]
+    unreadable: list[Path] = []
+    for done, path in enumerate(paths, start=1):
+        try:
+            data.reader.read(path)
+        except UnreadableImagesError as error:
+            unreadable.extend(error.paths)
+        progress(done, len(paths))
+    if unreadable:
+        raise UnreadableImagesError(unreadable)
+    return len(paths)

@@ -1,0 +1,73 @@
+"""What one trial keeps on disk, under `trials/<number>/` of a sweep's storage."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from tracking.files import write_atomically
+from tracking.record import TrialRecord, read_record, write_record
+
+
+class LeaseLostError(RuntimeError):
+    """Another worker has taken this trial over: whatever this one still does must not be written."""
+
+
+class TrialFolder:
+    """Checkpoint, record and weights of one trial, each replaced whole or not at all.
+
+    A worker takes the folder with `acquire` before it writes. When a driver dies, its workers live on for a moment;
+    the lease of the next driver's worker then makes the old one's writes fail, so no step is counted twice.
+    """
+
+    def __init__(self, storage: Path, number: int) -> None:
+        self.path = storage / "trials" / str(number)
+        self._lease: str | None = None
+
+    def acquire(self, lease: str) -> None:
+        """Take the folder over for the holder of `lease`, a string unlike any other's."""
+        write_atomically(self.path / "lease", lease)
+        self._lease = lease
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """The last saved state, on the CPU, or None."""
+        path = self.path / "checkpoint.pt"
+        return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the saved state."""
+        self._check_lease()
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
+
+    def finish(self, record: TrialRecord, network: nn.Module | None = None) -> None:
+        """Write the weights, then the record that makes the trial a finished (or failed) one; drop the checkpoint."""
+        self._check_lease()
+        if network is not None:
+            write_atomically(self.path / "weights.safetensors", safetensors.torch.save(network.state_dict()))
+        write_record(self.path / "record.json", record)
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+    def record(self) -> TrialRecord | None:
+        """The record, or None while the trial has not ended."""
+        path = self.path / "record.json"
+        return read_record(path) if path.is_file() else None
+
+    def weights(self) -> bytes:
+        """The finished network's weights, as the bytes of a safetensors file."""
+        return (self.path / "weights.safetensors").read_bytes()
+
+    def _check_lease(self) -> None:
+        holder = (self.path / "lease").read_text()
+        if holder != self._lease:
+            raise LeaseLostError(f"trial folder {self.path} is held by {holder}, not by {self._lease}")
+
+
+def read_records(storage: Path) -> list[TrialRecord]:
+    """The records of all trials that have ended, by number."""
+    paths = (storage / "trials").glob("*/record.json")
+    return sorted((read_record(path) for path in paths), key=lambda record: record.number)

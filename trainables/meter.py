@@ -1,0 +1,41 @@
+"""The one process of a sweep that measures speed: an actor, so that no two measurements ever run at once."""
+
+from typing import Any
+
+import ray
+
+from retrieval.latency import LatencySettings, Speedup, paired_speedup
+from trainables.threads import use_threads
+
+
+class Meter:
+    """Times pruned networks against the dense one, one at a time, on the machine that it was placed on."""
+
+    def __init__(self, threads: int) -> None:
+        use_threads(threads)
+
+    def measure(self, dense: bytes, pruned: bytes, settings: LatencySettings) -> Speedup:
+        """See `retrieval.latency.paired_speedup`."""
+        return paired_speedup(dense, pruned, settings)
+
+
+class MeterClient:
+    """A meter as a plain function, for `trainables.trial.Trial.finish`; travels to any worker."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor  # Ray gives its handles no useful type
+
+    def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings) -> Speedup:
+        """Wait for the meter to be free, and measure."""
+        speedup: Speedup = ray.get(self._actor.measure.remote(dense, pruned, settings))
+        return speedup
+
+
+def start_meter(threads: int) -> MeterClient:
+    """Start the meter of a sweep.
+
+    It holds no core of its own: while it measures, the trial that asked for it waits. It is started again when its
+    node is lost.
+    """
+    actor = ray.remote(Meter).options(num_cpus=0, max_restarts=-1, max_task_retries=3)
+    return MeterClient(actor.remote(threads))

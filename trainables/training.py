@@ -1,0 +1,75 @@
+"""A network under training, epoch by epoch, with a state that can be saved between epochs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.finetune import Batches, train_epoch
+
+
+class Training:
+    """Network, loss, optimizer (AdamW) and learning rate (a cosine from `learning_rate` to zero).
+
+    The training is a function of its start and its seed: batches are drawn anew from (seed, epoch), so the saved
+    state holds no random generator.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        batches: Batches,
+        *,
+        epochs: int,
+        learning_rate: float,
+        weight_decay: float,
+        device: torch.device,
+    ) -> None:
+        self.network = network.to(device)
+        self.loss = loss.to(device)
+        self.batches = batches
+        self.epochs = epochs
+        self.device = device
+        self.epoch = 0
+        parameters = [*network.parameters(), *loss.parameters()]
+        self._optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
+        self._rates = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self._optimizer, T_max=epochs * batches.steps_per_epoch
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.epochs
+
+    def train_epoch(self) -> float:
+        """Train one epoch; returns its mean loss."""
+        batches = self.batches.epoch(self.epoch)
+        mean_loss = train_epoch(self.network, self.loss, batches, self._optimizer, self._rates, self.device)
+        self.epoch += 1
+        return mean_loss
+
+    def first_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Some batches of the running epoch again, to measure statistics on."""
+        return replace(self.batches, steps=count).epoch(self.epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next epoch depends on."""
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "rates": self._rates.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state; the network must have the shape that it was saved with."""
+        self.epoch = state["epoch"]
+        self.network.load_state_dict(state["network"])
+        self.loss.load_state_dict(state["loss"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rates.load_state_dict(state["rates"])
