@@ -1,1 +1,1 @@
-"""What to remove from a network, and how. Imports torch alone (torch-pruning in groups.py and surgery.py); no images, no Ray."""
+"""What to remove from a network, and how. Imports torch, and torch-pruning in two files; no images, no Ray."""

@@ -1,7 +1,6 @@
 """Which filters a layer can spare: pure functions on one row a channel.
 
-Letters: O filters, D the length of one, K removed, N neighbours, A rows whose neighbour has just been
-removed.
+Letters: O filters, D the length of one, K removed, N neighbours, A rows whose neighbour was just removed.
 """
 
 import numpy as np
@@ -13,8 +12,7 @@ from pruning.distances import checked_filters, pairwise_distances
 
 # Two redundancies this close are a tie (the tolerances of the authors' `isclose`).
 _TIE_RTOL, _TIE_ATOL = 1e-5, 1e-8
-# Totals are kept up to date by subtraction: below this share of the largest, differences are rounding, not
-# geometry.
+# Totals are kept up to date by subtraction: below this share of the largest, a difference is rounding.
 _ROUNDING = 1e-12
 
 
@@ -46,16 +44,13 @@ def plfp_removal_order(filters_OD: Tensor, count: int, neighbours: int = 1) -> T
     still alive, look again among those that remain, repeat. Filters whose means are as good as equal to the
     smallest (rtol 1e-5, atol 1e-8) tie: the one with the smallest total distance to all filters still alive
     goes, then the lowest index. With one neighbour a tie always exists: both ends of the closest pair.
-    From `neighbours` ≥ alive − 1 on, every filter has all others as neighbours, and the total distance
-    decides.
+    Once `neighbours` ≥ alive − 1, all others are neighbours, and the total distance decides alone.
 
     Wang et al., "Progressive Local Filter Pruning", IEEE TMM 2023; the criterion as its authors state it in
     BAFD (IEEE T-Cybernetics 2021), equations 4 to 7 and Algorithm 1.
-    Differs from the paper: totals that differ by rounding alone (1e-12 of the largest) count as equal;
-    nothing else.
+    Differs from the paper: totals that differ by rounding alone (1e-12 of the largest) count as equal.
 
-    Costs O²·(D + log O) time and about 30·O² bytes at its peak beside the filters in float64; runs on the
-    CPU.
+    Runs on the CPU. Costs O²·(D + log O) time and at its peak about 30·O² bytes beside the float64 filters.
     Raises ValueError when `count` is outside [0, O], `neighbours` is below 1, or `filters_OD` is not a
     finite, non-empty O×D matrix.
     """

@@ -15,8 +15,7 @@ def decay_channels_(
     """Multiply what writes a group's channels: convolution rows and biases, BatchNorm scale and shift.
 
     Source: BAFD, equation 8 (IEEE T-Cybernetics 2021).
-    Differs from the paper: all layers that write the group's channels are scaled, as they can only go
-    together.
+    Differs from the paper: all layers that write the group's channels are scaled, as they only go together.
     Raises ValueError when `factor` is outside [0, 1] or a channel is outside [0, group.width).
     """
     if not 0 <= factor <= 1:

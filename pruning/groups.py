@@ -25,9 +25,8 @@ _SEPARABLE_TYPES = frozenset(
         *(_OPTYPE.CONCAT, _OPTYPE.SPLIT, _OPTYPE.SLICE, _OPTYPE.UNBIND),
     }
 )
-# Operations that the graph takes for elementwise though they mix channels (attention, the assignment in
-# NetVLAD).
-_MIXING = ("softmax", "bmm", "mmbackward")
+# Operations that the graph takes for elementwise though they mix channels (attention, assignment in NetVLAD).
+_MIXING = ("softmax", "bmm", "mmbackward", "attention")
 _ROUNDING = 1e-9  # 0.29 · 100 is 28.999999999999996 in binary; the paper's floor means 29
 
 
@@ -35,12 +34,11 @@ _ROUNDING = 1e-9  # 0.29 · 100 is 28.999999999999996 in binary; the paper's flo
 class PrunableGroup:
     """Channels that are written together, so that channel c goes from all of these layers or from none.
 
-    id: the first of `members`.
+    id: the first convolution among `members`.
     members: names of the layers that write these channels (convolutions and linear layers), in network order;
-        channel c is row c of each of their weights. The first is a convolution.
+        channel c is row c of each of their weights.
     norms: names of the BatchNorms that scale these channels, in network order.
-    norm_starts: for each of `norms`, where channel 0 lies in it; not 0 only behind a concatenation
-        (DenseNet).
+    norm_starts: for each of `norms`, where channel 0 lies in it: not 0 only behind a concatenation (DenseNet).
     width: how many channels.
     locked: whether they must all stay: the group writes the network's output (it fixes the descriptor's
         size), or its channels cannot go one by one (grouped convolutions, GroupNorm, LayerNorm, BatchNorm

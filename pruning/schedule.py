@@ -46,8 +46,7 @@ class Schedule(BaseModel):
 
     method: a name in `pruning.methods.registry.METHODS`.
     ratios: group id → share of its channels to remove, in [0, 1). A group that is not named keeps all.
-    decay: what channels about to go are multiplied by after each epoch, in [0, 1); None for methods that use
-        none.
+    decay: what channels about to go are multiplied by after each epoch, in [0, 1); None if the method uses none.
     neighbours: how many neighbours the local criterion looks at (at least 1).
     epochs: epochs of fine-tuning (at least 1).
     learning_rate: of the backbone (above 0).

@@ -167,12 +167,12 @@ def pick(
     from tracking.front import read_front
 
     asked = (
-        ("--min-map", "map", min_map),
-        ("--min-speedup", "speedup", min_speedup),
-        ("--max-size-mb", "size_bytes", None if max_size_mb is None else max_size_mb * 1e6),
-        ("--max-latency-ms", "latency_ms", max_latency_ms),
+        ("--min-map", "map", min_map, 1.0),
+        ("--min-speedup", "speedup", min_speedup, 1.0),
+        ("--max-size-mb", "size_bytes", max_size_mb, 1e6),
+        ("--max-latency-ms", "latency_ms", max_latency_ms, 1.0),
     )
-    limits = [Limit(option, metric, value) for option, metric, value in asked if value is not None]
+    limits = [Limit(option, key, value * unit, unit) for option, key, value, unit in asked if value is not None]
     with input_is_checked():
         choice = choose(read_front(sweep), limits)
     if as_json:

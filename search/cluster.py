@@ -10,6 +10,7 @@ import ray
 from search.config import ResourceSettings
 from trainables.threads import available_threads
 
+
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """Ray for the time of a sweep: the cluster at `address`, or that of the running job, or a local one started here.

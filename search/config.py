@@ -128,7 +128,9 @@ def load_config(path: Path, *, data: Path | None = None, trials: int | None = No
 
 def first_error(error: ValidationError, model: type[BaseModel]) -> str:
     """The first of pydantic's errors as one line; for an unknown key, with the nearest one that exists."""
-    found = error.errors(include_url=False)[0]
+    # A mistyped key is unknown and leaves the right one missing: the first of the two is what to mend.
+    errors = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+    found = errors[0]
     *section, key = found["loc"] or ("",)
     where = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":

@@ -1,5 +1,6 @@
 """The Optuna study of a sweep, on a journal file: the truth about what was proposed and what came of it."""
 
+import warnings
 from pathlib import Path
 
 import optuna
@@ -28,6 +29,8 @@ def open_study(path: Path, objectives: tuple[str, ...], sampler: str, seed: int)
     A line that a killed driver did not finish is taken off the journal's end first.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Groups in TPE and names of objectives are marked as experimental; both are pinned by the lock.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     _drop_unfinished_line(path)
     storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_DriverHoldsTheLock(str(path))))
     study = optuna.create_study(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from search.errors import FailedError
 from tracking.front import Front, FrontPoint
@@ -10,11 +11,15 @@ from tracking.record import METRICS
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound on one metric: at least `value` where higher is better, else at most."""
+    """One bound on one metric: at least `value` where higher is better, else at most.
+
+    `option` is how it is asked for, in multiples of `unit`; `value` is in the metric's own unit.
+    """
 
     option: str
     metric: str
     value: float
+    unit: float = 1.0
 
     @property
     def is_floor(self) -> bool:
@@ -29,6 +34,11 @@ class Limit:
     def loosening(self, point: FrontPoint) -> float:
         """By what share the limit would have to move to let this trial in."""
         return abs(point.metrics[self.metric] - self.value) / max(abs(self.value), 1e-12)
+
+    def admitting(self, point: FrontPoint) -> str:
+        """The option's value that just lets this trial in, rounded to the side that still does."""
+        digits = point.metrics[self.metric] / self.unit * 1000
+        return f"{(floor(digits) if self.is_floor else ceil(digits)) / 1000:g}"
 
     def __str__(self) -> str:
         sign = "≥" if self.is_floor else "≤"
@@ -85,10 +95,7 @@ def _advice(front: Front, limits: Sequence[Limit]) -> str:
     if not moves:
         return f"no trial has {asked}, and loosening one limit is not enough: loosen two"
     _, limit, point = min(moves, key=lambda move: move[0])
-    return (
-        f"no trial has {asked}: loosen {limit.option} to {point.metrics[limit.metric]:.4g} "
-        f"and trial {point.number} fits"
-    )
+    return f"no trial has {asked}: loosen {limit.option} to {limit.admitting(point)} and trial {point.number} fits"
 
 
 def describe(point: FrontPoint) -> str:

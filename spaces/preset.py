@@ -4,7 +4,7 @@ import tomllib
 from importlib.resources import files
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pruning.methods.registry import get_method
 
@@ -51,4 +51,10 @@ def load_preset(name: str, **changes: object) -> Preset:
     if name not in preset_names():
         raise ValueError(f"unknown preset {name!r}: known are {', '.join(preset_names())}")
     text = files("spaces").joinpath("presets", f"{name}.toml").read_text()
-    return Preset.model_validate({**tomllib.loads(text), **changes})
+    try:
+        return Preset.model_validate({**tomllib.loads(text), **changes})
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where, message = ".".join(map(str, found["loc"])), found["msg"].removeprefix("Value error, ")
+        given = "" if found["type"] == "value_error" else f", not {found['input']!r}"
+        raise ValueError(f"{where}: {message}{given}" if where else message) from error

@@ -1,1 +1,1 @@
-"""What is remembered of a sweep: records, fronts, plots, MLflow runs. Imports pruning; the only place that imports mlflow."""
+"""What is remembered of a sweep: records, fronts, plots, MLflow runs. Imports pruning; alone imports mlflow."""

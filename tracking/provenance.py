@@ -1,5 +1,6 @@
 """Where a number comes from: versions, machine, source, time."""
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -63,7 +64,8 @@ def _cpu_model() -> str:
 def _git_commit(tree: Path) -> str:
     # An installed copy may lie inside some other project's checkout; that commit would say nothing about us.
     if not (tree / ".git").exists():
-        return "unknown"
+        # The copy that a Ray job runs from has no history: whoever submits the job can hand the commit on.
+        return os.environ.get("PRUNEFRONT_COMMIT", "unknown")
     command = ["git", "-C", str(tree), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)

@@ -48,6 +48,7 @@ class SweepRuns:
         self._map = load_run_map(folder)
         self._client: MlflowClient | None = None
         self._experiment_id = ""
+        self._on_front: dict[int, bool] = {}
 
     def shows(self, record: TrialRecord) -> bool:
         """Tell whether the trial's run already shows exactly this record."""
@@ -63,16 +64,16 @@ class SweepRuns:
         write_run(client, run.run_id, record, run.start_ms, run.revision)
         shown = run.model_copy(update={"digest": digest(record), "revision": run.revision + 1})
         self._save(self._map.with_trial(record.number, shown))
+        # After an outage a trial may be written later than the front that it is on.
+        if record.number in self._on_front:
+            self._tag(client, record.number)
 
     def write_front(self, front: Front, folder: Path) -> None:
         """Tag the runs, on the front or not, and attach the front's files to the parent."""
         client = self._connect()
-        on_front = {point.number: point.on_front for point in front.points}
-        for number, run in self._map.trials.items():
-            wanted = on_front.get(number, False)
-            if run.on_front is not wanted:
-                client.set_tag(run.run_id, FRONT_TAG, "true" if wanted else "false")
-                self._save(self._map.with_trial(number, run.model_copy(update={"on_front": wanted})))
+        self._on_front = {point.number: point.on_front for point in front.points}
+        for number in self._map.trials:
+            self._tag(client, number)
         for name in _FRONT_FILES:
             if (folder / name).exists():
                 client.log_artifact(self._map.parent, str(folder / name))
@@ -83,6 +84,12 @@ class SweepRuns:
         """Mark the parent as finished."""
         if self._client is not None:
             self._client.set_terminated(self._map.parent, status="FINISHED")
+
+    def _tag(self, client: "MlflowClient", number: int) -> None:
+        run, wanted = self._map.trials[number], self._on_front.get(number, False)
+        if run.on_front is not wanted:
+            client.set_tag(run.run_id, FRONT_TAG, "true" if wanted else "false")
+            self._save(self._map.with_trial(number, run.model_copy(update={"on_front": wanted})))
 
     def _connect(self) -> "MlflowClient":
         if self._client is not None:

@@ -50,7 +50,8 @@ class Outcome:
 class Trial:
     """A Schedule carried out on a dense baseline.
 
-    A step is one epoch of training, then a fresh choice of the channels to remove, then the method's decay of those;
+    A step is one epoch of training, then a fresh choice of the channels to remove, then the method's decay of those
+    (not after the last epoch, whose choice is the one that is cut);
     what it reports is the mAP of a cut copy, never of the masked network. Methods that cut first (L1) are cut before
     their first epoch and only trained after that. On the CPU everything follows from the schedule, the settings'
     seed and the number of threads.
@@ -90,7 +91,8 @@ class Trial:
         network = self._training.network
         if not self._method.cuts_first:
             self.plan = self._method.choose(network, self.groups, self.schedule)
-            self._method.soften_(network, self.groups, self.plan, self.schedule)
+            if not self.finished:
+                self._method.soften_(network, self.groups, self.plan, self.schedule)
         self._scored = self._cut_and_score()
         _, scores = self._scored
         seconds = time.perf_counter() - start

@@ -22,6 +22,8 @@ _ROOFS: tuple[Roof, ...] = ("flat", "gable", "stepped", "mansard")
 _WINDOWS: tuple[Window, ...] = ("square", "tall", "arched", "round", "crossed")
 # Drawn larger and reduced: ImageDraw has no smooth edges.
 _OVERSAMPLING = 2
+# How far the colours of a house may lie from those of its street, of 255.
+_SPREAD = 45
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,16 @@ def sample_house(street: Street, rng: np.random.Generator) -> House:
     """Draw one house of a street: the street's style with small departures, and details of its own."""
     style = replace(
         street,
-        wall=_near(street.wall, rng, 14),
-        roof_colour=_near(street.roof_colour, rng, 14),
+        wall=_near(street.wall, rng),
+        trim=_near(street.trim, rng),
+        roof_colour=_near(street.roof_colour, rng),
+        glass=_near(street.glass, rng),
         storeys=int(np.clip(street.storeys + rng.integers(-1, 2), 2, 5)),
         columns=int(np.clip(street.columns + rng.integers(-1, 2), 3, 6)),
     )
     eaves = float(rng.uniform(0.18, 0.32))
     sign_x, sign_y = rng.uniform(0.08, 0.6), rng.uniform(0.4, 0.75)
-    sign = (sign_x, sign_y, sign_x + rng.uniform(0.12, 0.32), sign_y + rng.uniform(0.06, 0.14))
+    sign = (sign_x, sign_y, sign_x + rng.uniform(0.15, 0.38), sign_y + rng.uniform(0.08, 0.18))
     closed_RC = rng.random((style.storeys, style.columns)) < 0.2
     return House(
         style=style,
@@ -98,7 +102,7 @@ def sample_house(street: Street, rng: np.random.Generator) -> House:
         shutter=_colour(rng, saturation=(0.3, 0.9), value=(0.3, 0.7)),
         door_column=int(rng.integers(style.columns)),
         door=_colour(rng, saturation=(0.4, 1.0), value=(0.25, 0.8)),
-        sign=sign if rng.random() < 0.5 else None,
+        sign=sign if rng.random() < 0.7 else None,
         sign_colour=_colour(rng, saturation=(0.5, 1.0), value=(0.5, 1.0)),
         band_rows=tuple(int(row) for row in np.flatnonzero(rng.random(style.storeys) < 0.4)),
         balcony_row=int(rng.integers(style.storeys - 1)) if rng.random() < 0.4 else None,
@@ -221,8 +225,8 @@ def _colour(rng: np.random.Generator, *, saturation: tuple[float, float], value:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _near(colour: Colour, rng: np.random.Generator, spread: int) -> Colour:
-    red, green, blue = (int(np.clip(part + rng.integers(-spread, spread + 1), 0, 255)) for part in colour)
+def _near(colour: Colour, rng: np.random.Generator) -> Colour:
+    red, green, blue = (int(np.clip(part + rng.integers(-_SPREAD, _SPREAD + 1), 0, 255)) for part in colour)
     return red, green, blue
 
 

@@ -11,13 +11,13 @@ Corners = NDArray[np.float64]
 
 # The most that difficulty 1 does; a view of difficulty d does up to d times as much. Chosen so that a network of one
 # million parameters goes from a mAP of 0.1 untrained to about 0.7 in ten epochs: room to lose, and room to tell apart.
-_MAX_SHIFT = 0.18  # of the image's side
-_MAX_LOG_SCALE = 0.4
+_MAX_SHIFT = 0.15  # of the image's side
+_MAX_LOG_SCALE = 0.3
 _MAX_ROTATION_RAD = 0.2
-_MAX_SKEW = 0.14  # of the front's side, each corner on its own
-_MAX_LOG_GAIN = 0.4
-_MAX_LOG_CAST = 0.2  # each colour channel on its own
-_MAX_SLOPE = 0.5  # light falling off across the image
+_MAX_SKEW = 0.12  # of the front's side, each corner on its own
+_MAX_LOG_GAIN = 0.3
+_MAX_LOG_CAST = 0.1  # each colour channel on its own
+_MAX_SLOPE = 0.4  # light falling off across the image
 _MAX_BLUR = 0.018  # of the image's side
 _MAX_NOISE = 0.07
 _MAX_OCCLUDERS = 3

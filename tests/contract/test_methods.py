@@ -94,9 +94,11 @@ def test_the_cut_network_equals_the_masked_one(name: str, make_tiny: Make, image
     network = make_tiny(1)
     groups = find_groups(network, images_NCHW)
     plan = METHODS[name].choose(network, groups, schedule_of(name))
-    descriptors_ND = cut(network, plan, images_NCHW)(images_NCHW)
-    torch.testing.assert_close(descriptors_ND, masked(network, groups, plan)(images_NCHW), rtol=0, atol=1e-5)
-    assert float((descriptors_ND - network(images_NCHW)).abs().max()) > 1e-3
+    networks = (cut(network, plan, images_NCHW), masked(network, groups, plan), network)
+    with torch.no_grad():
+        cut_ND, masked_ND, dense_ND = (each(images_NCHW) for each in networks)
+    torch.testing.assert_close(cut_ND, masked_ND, rtol=0, atol=1e-5)
+    assert float((cut_ND - dense_ND).abs().max()) > 1e-3
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -167,3 +169,11 @@ def test_softening_scales_what_the_plan_does_not_keep(
 
 def test_only_l1_cuts_before_training() -> None:
     assert [name for name, method in METHODS.items() if method.cuts_first] == ["l1"]
+
+
+@pytest.mark.parametrize(("neighbours", "dropped"), [(1, 1), (3, 2)])
+def test_plfp_looks_at_as_many_neighbours_as_the_schedule_says(neighbours: int, dropped: int) -> None:
+    # The worked example of BAFD: B has the nearest neighbour, C is nearest to all.
+    filters_OD = torch.tensor([[1.0, 1.0], [1.0, 0.99], [0.0, 0.0], [-2.0, -2.0]])
+    schedule = Schedule(method="plfp", ratios={}, decay=0.3, neighbours=neighbours, epochs=1, learning_rate=0.1)
+    assert METHODS["plfp"].removal_order(filters_OD, 1, schedule).tolist() == [dropped]

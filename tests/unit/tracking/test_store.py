@@ -163,6 +163,15 @@ def test_only_the_runs_on_the_newest_front_are_tagged_true(make_record, folder):
     assert {"front.html", "front.json", "front.parquet"} <= names
 
 
+def test_a_trial_written_after_its_front_is_tagged_all_the_same(make_record, folder):
+    record = make_record(0, 0.5, 2.0)
+    store = _store(folder)
+    store.publish_front(build_front("tiny", [record], DENSE, provenance={}), folder)
+    store.publish(record)
+    assert store.close() == []
+    assert _Shown(folder).trials[0].data.tags["prunefront.on_front"] == "true"
+
+
 def test_more_parameters_than_a_batch_holds_all_arrive(make_record, folder):
     params = {f"offset:layer{index}": index / 10 for index in range(230)}
     _publish(folder, make_record(0, 0.6, 2.0, params=params))

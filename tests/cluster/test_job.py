@@ -1,0 +1,53 @@
+"""A sweep through `ray job submit`, on a head with token authentication that is started and stopped for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from search.local_cluster import local_head, sweep_command
+from tracking.front import read_front
+from trainables.folder import read_records
+
+pytestmark = pytest.mark.ray
+ROOT = Path(__file__).parents[2]
+
+
+def ray_processes() -> set[int]:
+    found = set()
+    for process in psutil.process_iter(["pid", "name", "status"]):
+        name = process.info["name"] or ""
+        if process.info["status"] != psutil.STATUS_ZOMBIE and ("raylet" in name or "gcs_server" in name):
+            found.add(process.info["pid"])
+    return found
+
+
+def test_a_submitted_sweep_ends_with_its_trials_and_its_front(tiny_sweep, tiny_data, tiny_baseline, tmp_path):
+    before = ray_processes()
+    storage = tmp_path / "sweep"
+    words = [*sweep_command(tiny_sweep, tiny_data, storage, trials=2)]
+    words += ["--baselines", str(tiny_baseline.folder.parent)]
+    program = (
+        "import sys; from search.local_cluster import local_head\n"
+        "with local_head(2) as head: status = head.submit(*sys.argv[1:])\n"
+        "sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [record.number for record in read_records(storage)] == [0, 1]
+    assert len(read_front(storage).points) == 2
+    assert "2/2 trials" in done.stdout
+    commits = {record.provenance["git_commit"] for record in read_records(storage)}
+    assert "unknown" not in commits
+    assert ray_processes() <= before
+
+
+def test_a_stranger_without_the_token_is_refused():
+    with local_head(1) as head:
+        answer = requests.get(f"{head.job_address}/api/jobs/", timeout=10)
+    assert answer.status_code == 401

@@ -1,0 +1,90 @@
+"""Bad input at the command line: exit code 2, one clear line, nothing half-written."""
+
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def refused(prunefront, tmp_path):
+    """Run a command that must be refused; returns its one line."""
+
+    def run(*words: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        done = prunefront(*words)
+        assert done.returncode == 2, (done.stdout, done.stderr)
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert sorted(tmp_path.rglob("*")) == before
+        return done.stderr
+
+    return run
+
+
+@pytest.fixture
+def own_data(tiny_data, tmp_path):
+    """A copy of the tiny benchmark to damage."""
+    return shutil.copytree(tiny_data, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('preset = "filters"', 'preset = "filters"\nmethods = ["plpf"]', "unknown method 'plpf'"),
+        ('preset = "filters"', 'preset = "filters"\nlevel = [-0.2, 0.5]', "not -0.2"),
+        ('preset = "filters"', 'preset = "filters"\nlevel = [0.0, 1.0]', "not 1.0"),
+        ("trials = 4", "trails = 4", "unknown key 'search.trails': did you mean 'trials'?"),
+    ],
+    ids=["method", "negative ratio", "ratio of one", "typo"],
+)
+def test_a_wrong_sweep_file(tiny_sweep, tmp_path, refused, old, new, message):
+    tiny_sweep.write_text(tiny_sweep.read_text().replace(old, new))
+    assert message in refused("sweep", tiny_sweep, "--storage", tmp_path / "sweep")
+
+
+def test_a_missing_sweep_file(tmp_path, refused):
+    assert "none.toml does not exist" in refused("sweep", tmp_path / "none.toml")
+
+
+def test_a_missing_data_folder(tiny_sweep, tmp_path, refused):
+    line = refused("sweep", tiny_sweep, "--data", tmp_path / "nowhere", "--storage", tmp_path / "sweep")
+    assert "nowhere does not exist" in line
+
+
+def test_a_ground_truth_that_names_an_image_that_is_not_there(tiny_sweep, own_data, tmp_path, refused):
+    victim = sorted((own_data / "val" / "gt").glob("*_good.txt"))[0]
+    victim.write_text(victim.read_text() + "atlantis_000001\n")
+    line = refused("sweep", tiny_sweep, "--data", own_data, "--storage", tmp_path / "sweep")
+    assert victim.name in line
+    assert "atlantis_000001" in line
+
+
+def test_unreadable_images_are_named_and_counted(tiny_sweep, own_data, tmp_path, refused):
+    for victim in sorted((own_data / "val" / "jpg").iterdir())[:2]:
+        victim.write_bytes(victim.read_bytes()[:100])
+    line = refused("sweep", tiny_sweep, "--data", own_data, "--storage", tmp_path / "sweep")
+    assert "2 unreadable images" in line
+    assert victim.name in line
+    assert "2 unreadable images" in refused("check-data", own_data)
+
+
+def test_a_storage_with_something_else_in_it(tiny_sweep, tmp_path, refused):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    assert "holds no sweep" in refused("sweep", tiny_sweep, "--storage", tmp_path / "full")
+
+
+def test_folders_that_are_no_sweep_and_no_bundle(tmp_path, refused):
+    assert "front.json" in refused("pick", tmp_path)
+    assert "holds no sweep" in refused("export", tmp_path, 0, "--out", tmp_path / "bundle")
+    assert "is no bundle" in refused("verify", tmp_path)
+
+
+def test_a_folder_that_is_no_data_set(tmp_path, refused):
+    (tmp_path / "empty").mkdir()
+    assert "Oxford5k layout" in refused("check-data", tmp_path / "empty")
+
+
+def test_a_mini_folder_that_holds_something_else(tmp_path, refused):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    assert "full" in refused("mini", "--out", tmp_path / "full")

@@ -1,0 +1,205 @@
+"""The whole way with real parts: sweep, front, pick, export, verify; killed in the middle; and with bad input."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from pyarrow import parquet
+
+from search.journal import open_study
+from tracking.front import read_front
+from trainables.folder import read_records
+
+pytestmark = pytest.mark.ray
+
+
+def command(sweep_file: Path, storage: Path, baselines: Path, *more: object) -> list[str]:
+    words = ["sweep", sweep_file, "--storage", storage, "--baselines", baselines, *more]
+    return [sys.executable, "-m", "search", *map(str, words)]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory, tiny_data, tiny_baseline) -> Path:
+    """A finished sweep of four trials; its folder."""
+    from conftest import TINY_SWEEP
+
+    folder = tmp_path_factory.mktemp("swept")
+    file = folder / "tiny.toml"
+    file.write_text(TINY_SWEEP.format(data=tiny_data))
+    done = subprocess.run(
+        command(file, folder / "sweep", tiny_baseline.folder.parent), capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "output.txt").write_text(done.stdout)
+    return folder / "sweep"
+
+
+def output_of(swept: Path) -> str:
+    return (swept.parent / "output.txt").read_text()
+
+
+def test_a_sweep_leaves_exactly_its_trials_and_a_front(swept):
+    records = read_records(swept)
+    assert [record.number for record in records] == [0, 1, 2, 3]
+    assert {record.status for record in records} == {"finished"}
+    assert [len(record.curve) for record in records] == [2, 2, 2, 2]
+    front = read_front(swept)
+    assert 1 <= len(front.members()) <= 4
+    assert all("test_map" in point.metrics for point in front.members())
+    assert front.dense["speedup"] == 1.0
+    html = (swept / "front.html").read_text()
+    assert "tiny" in html
+    assert parquet.read_table(swept / "front.parquet").num_rows == 4
+
+
+def test_the_channels_are_really_gone_and_the_plan_says_which(swept):
+    ladder_half = read_records(swept)[1]
+    pruned = {row.group: (row.width, row.achieved_width) for row in ladder_half.ledger}
+    assert pruned["backbone.layer3.2.conv1"] == (128, 64)
+    assert len(ladder_half.plan["backbone.layer3.2.conv1"]) == 64
+    assert ladder_half.metrics["mac_ratio"] > 3
+
+
+def test_the_output_shows_progress_and_says_what_to_type_next(swept):
+    output = output_of(swept)
+    assert re.search(r"\[4/4 trials, 0 running, 0 failed \| best mAP .+ \| front \d \| 0:00:00 left\]", output)
+    assert str(swept / "front.html") in output
+    assert "mlflow ui --backend-store-uri sqlite:///" in output
+    assert re.search(r"-m search pick .*--min-map", output)
+    assert re.search(r"-m search export .* \d+ --out", output)
+
+
+def test_mlflow_shows_one_parent_and_a_child_for_each_trial(swept):
+    uri = f"sqlite:///{swept / 'mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert (len(parents), len(children)) == (1, 4)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    by_number = {int(run.info.run_name.split()[-1]): run for run in children}
+    for record in read_records(swept):
+        run = by_number[record.number]
+        assert run.data.params["method"] == record.schedule.method
+        curve = [point.value for point in client.get_metric_history(run.info.run_id, "loss")]
+        assert curve == pytest.approx([point.loss for point in record.curve])
+    on_front = {n for n, run in by_number.items() if run.data.tags.get("prunefront.on_front") == "true"}
+    assert on_front == {point.number for point in read_front(swept).members()}
+    names = {artifact.path for artifact in client.list_artifacts(parents[0].info.run_id)}
+    assert {"front.html", "front.json", "front.parquet"} <= names
+
+
+def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(swept, tmp_path, tiny_baseline):
+    copy = shutil.copytree(swept, tmp_path / "copy")
+    before = [record.provenance["time_utc"] for record in read_records(copy)]
+    again = command(swept.parent / "tiny.toml", copy, tiny_baseline.folder.parent, "--trials", 5)
+    done = subprocess.run(again, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    records = read_records(copy)
+    assert [record.number for record in records] == [0, 1, 2, 3, 4]
+    assert [record.provenance["time_utc"] for record in records][:4] == before
+
+
+def test_pick_export_verify(swept, prunefront, tmp_path, tiny_baseline):
+    picked = prunefront("pick", swept, "--min-map", 0.01, "--json")
+    assert picked.returncode == 0, picked.stderr
+    choice = json.loads(picked.stdout)
+    assert choice["metrics"]["speedup"] > 1
+    bundle = tmp_path / "bundle"
+    shelf = ("--baselines", tiny_baseline.folder.parent)
+    exported = prunefront("export", swept, choice["number"], "--out", bundle, *shelf)
+    assert exported.returncode == 0, exported.stderr
+    verified = prunefront("verify", bundle)
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.count("ok  ") == 3
+    again = prunefront("export", swept, choice["number"], "--out", bundle, *shelf)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+    nobody = prunefront("export", swept, 77, "--out", tmp_path / "other", *shelf)
+    assert nobody.returncode == 2
+    assert "trial 77" in nobody.stderr
+    assert not (tmp_path / "other").exists()
+    _broken_bundles_are_noticed(bundle, tmp_path, prunefront)
+
+
+def _broken_bundles_are_noticed(bundle: Path, tmp_path: Path, prunefront) -> None:
+    for name in ("model.onnx", "weights.safetensors", "metrics.json"):
+        broken = shutil.copytree(bundle, tmp_path / f"broken-{name}")
+        content = bytearray((broken / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (broken / name).write_bytes(bytes(content))
+        done = prunefront("verify", broken)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert f"{name} was changed" in done.stderr
+    lying = shutil.copytree(bundle, tmp_path / "lying")
+    metrics = json.loads((lying / "metrics.json").read_text())
+    said = metrics["test_map"] + 0.01
+    (lying / "metrics.json").write_text(json.dumps({**metrics, "test_map": said}))
+    sums = subprocess.run(
+        ["sha256sum", *sorted(path.name for path in lying.iterdir() if path.name != "SHA256SUMS")],
+        cwd=lying,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (lying / "SHA256SUMS").write_text(sums.stdout)
+    done = prunefront("verify", lying)
+    assert done.returncode == 1
+    assert f"{metrics['test_map']:.4f}" in done.stderr
+    assert f"{said:.4f}" in done.stderr
+
+
+def test_pick_names_the_limit_to_loosen(swept, prunefront):
+    done = prunefront("pick", swept, "--min-map", 0.01, "--min-speedup", 1000)
+    assert done.returncode == 1
+    assert "loosen --min-speedup to" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_storage_of_another_sweep_is_left_alone(swept, tiny_sweep, tiny_baseline):
+    tiny_sweep.write_text(tiny_sweep.read_text().replace("recalibration_steps = 2", "recalibration_steps = 3"))
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in swept.rglob("*"))
+    other = command(tiny_sweep, swept, tiny_baseline.folder.parent)
+    done = subprocess.run(other, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "holds another sweep" in done.stderr
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in swept.rglob("*")) == before
+
+
+def test_a_sweep_whose_driver_is_killed_finishes_with_exactly_its_trials(tiny_sweep, tmp_path, tiny_baseline):
+    storage, baselines = tmp_path / "sweep", tiny_baseline.folder.parent
+    words = command(tiny_sweep, storage, baselines)
+    with (tmp_path / "first.log").open("w") as log:
+        driver = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 240
+        # Killed as soon as one trial has ended: others are at work then.
+        while not list(storage.glob("trials/*/record.json")):
+            assert time.monotonic() < deadline, (tmp_path / "first.log").read_text()
+            assert driver.poll() is None, (tmp_path / "first.log").read_text()
+            time.sleep(0.05)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    finished_before = {record.number: record for record in read_records(storage)}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    records = read_records(storage)
+    assert [record.number for record in records] == [0, 1, 2, 3]
+    assert {record.status for record in records} == {"finished"}
+    assert all(record in records for record in finished_before.values())
+    study = open_study(storage / "journal.log", ("map", "speedup"), "tpe", 0)
+    complete = [trial.number for trial in study.trials if trial.state.name == "COMPLETE"]
+    assert complete == [0, 1, 2, 3]
+    assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
+    assert all([point.epoch for point in record.curve] == [1, 2] for record in records)

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from search.config import load_config
+
+SWEEPS = Path(__file__).parents[3] / "search" / "sweeps"
+
+
+def changed(file: Path, old: str, new: str) -> Path:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    return file
+
+
+@pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.toml")), ids=lambda file: file.name)
+def test_every_sweep_that_comes_along_loads(file):
+    assert load_config(file).search.trials > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("batch_size = 16\nlearning_rate = 3e-3", "batch_sise = 16", "unknown key 'dense.batch_sise': did you mean"),
+        ("[search]", "[serach]", "unknown key 'serach': did you mean 'search'"),
+        ('preset = "filters"', 'preset = "filters"\nmethods = ["plpf"]', "unknown method 'plpf'.*'plfp'"),
+        ('preset = "filters"', 'preset = "filters"\nlevel = [-0.1, 0.5]', "greater than or equal to 0"),
+        ('preset = "filters"', 'preset = "filters"\nlevel = [0.0, 1.0]', "less than 1"),
+        ('name = "mini_resnet"', 'name = "mini_resnte"', "unknown network 'mini_resnte'.*mini_resnet"),
+        ("trials = 4", "trials = 0", "search.trials: .*greater than or equal to 1, not 0"),
+        ("trials = 4", 'trials = "many"', "search.trials: .*valid integer.*not 'many'"),
+        ("pairs = 25", "pairs = ", "is not TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(tiny_sweep, old, new, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_config(changed(tiny_sweep, old, new))
+    assert str(tiny_sweep) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command_line_replaces_the_data_and_the_budget(tiny_sweep, tmp_path):
+    config = load_config(tiny_sweep, data=tmp_path, trials=9)
+    assert config.data.root == tmp_path
+    assert config.search.trials == 9
+
+
+def test_a_relative_data_folder_is_made_absolute(tiny_sweep, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert load_config(tiny_sweep, data=Path("d")).data.root == tmp_path / "d"
+
+
+def test_budget_and_resources_do_not_make_another_sweep_and_everything_else_does(tiny_sweep):
+    config = load_config(tiny_sweep)
+    assert load_config(tiny_sweep, trials=9).identity == config.identity
+    tiny_sweep.write_text(tiny_sweep.read_text() + "\n[resources]\ncpus = 2\n")
+    assert load_config(tiny_sweep).identity == config.identity
+    assert load_config(changed(tiny_sweep, "epochs = 2\nsteps_per_epoch = 2", "epochs = 3")).identity != config.identity

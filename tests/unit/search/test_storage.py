@@ -1,0 +1,57 @@
+import subprocess
+import sys
+
+import pytest
+
+from search.config import load_config
+from search.storage import SweepStorage
+
+
+@pytest.fixture
+def config(tiny_sweep):
+    return load_config(tiny_sweep)
+
+
+def test_a_claimed_folder_gives_its_configuration_back(config, tmp_path):
+    storage = SweepStorage(tmp_path / "sweep")
+    storage.claim(config)
+    storage.claim(config)
+    assert storage.config() == config
+
+
+def test_the_folder_of_another_sweep_is_refused_and_says_what_differs(config, tmp_path):
+    storage = SweepStorage(tmp_path / "sweep")
+    storage.claim(config)
+    other = config.model_copy(update={"finetune": config.finetune.model_copy(update={"epochs": 7})})
+    before = (storage.path / "sweep.json").read_bytes()
+    with pytest.raises(ValueError, match=r"another sweep \('tiny', differs in: finetune\)"):
+        storage.claim(other)
+    assert (storage.path / "sweep.json").read_bytes() == before
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(config, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="not empty and holds no sweep"):
+        SweepStorage(tmp_path).check(config)
+    with pytest.raises(ValueError, match="is a file"):
+        SweepStorage(tmp_path / "thesis.tex").check(config)
+    with pytest.raises(ValueError, match="holds no sweep"):
+        SweepStorage(tmp_path).config()
+
+
+def test_one_process_at_a_time_holds_a_sweep_and_a_killed_one_lets_go(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from search.storage import SweepStorage\n"
+        "with SweepStorage(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=f"run by process {holder.pid}"), SweepStorage(tmp_path).lock():
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with SweepStorage(tmp_path).lock():
+        assert (tmp_path / ".lock").exists()
