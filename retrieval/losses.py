@@ -14,7 +14,9 @@ class CosineSoftmax(nn.Module):
 
     def __init__(self, classes: int, descriptor_size: int, scale: float = 16.0) -> None:
         super().__init__()
-        self.directions_CD = nn.Parameter(torch.randn(classes, descriptor_size))
+        # Of length about 1: an optimizer's step turns a longer direction by less, and AdamW would hardly turn those of
+        # a standard normal draw at all in the steps of a short training.
+        self.directions_CD = nn.Parameter(torch.randn(classes, descriptor_size) / descriptor_size**0.5)
         self.scale = scale
 
     def forward(self, descriptors_ND: Tensor, labels_N: Tensor) -> Tensor:

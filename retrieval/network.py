@@ -12,9 +12,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet18, resnet50
-from torchvision.models.resnet import BasicBlock, ResNet
 
+from retrieval.mini_resnet import MiniResNet
 from retrieval.pooling import GeM
 
 Entry = TypeVar("Entry")
@@ -34,54 +33,19 @@ class RetrievalNetwork(nn.Module):
         return F.normalize(self.projection(self.pooling(self.backbone(images_NCHW))), dim=1)
 
 
-class MiniResNet(nn.Module):
-    """A ResNet of basic blocks for 64-pixel images, about 0.9 M parameters: the benchmark's network.
-
-    The stem's stride of 4 replaces the usual convolution + max-pool, so that a forward pass takes about a
-    millisecond and a training epoch seconds on one core.
-    """
-
-    widths = (32, 64, 128)
-    blocks = (2, 2, 3)
-
-    def __init__(self) -> None:
-        super().__init__()
-        width = self.widths[0]
-        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        stages = []
-        for stage, (out, depth) in enumerate(zip(self.widths, self.blocks, strict=True)):
-            stride = 1 if stage == 0 else 2
-            stages.append(_stage(width, out, depth, stride))
-            width = out
-        self.layer1, self.layer2, self.layer3 = stages
-        self.out_channels = width
-
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W → N×128×H/16×W/16."""
-        x = F.relu(self.bn1(self.conv1(images_NCHW)))
-        return self.layer3(self.layer2(self.layer1(x)))
-
-
-def _stage(in_channels: int, out_channels: int, depth: int, stride: int) -> nn.Sequential:
-    shortcut = None
-    if stride != 1 or in_channels != out_channels:
-        shortcut = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-        )
-    first = BasicBlock(in_channels, out_channels, stride, shortcut)
-    return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(depth - 1)))
-
-
 class ResNetFeatures(nn.Module):
     """A torchvision ResNet up to its last feature map; the classifier is dropped."""
 
-    def __init__(self, resnet: ResNet) -> None:
+    def __init__(self, name: str, weights: str | None) -> None:
+        # Here, not above: importing torchvision takes seconds, and most commands need none of it.
+        from torchvision.models import get_model
+
         super().__init__()
+        resnet = get_model(name, weights=weights)
         self.out_channels = resnet.fc.in_features
-        for name, module in resnet.named_children():
-            if name not in ("avgpool", "fc"):
-                self.add_module(name, module)
+        for child, module in resnet.named_children():
+            if child not in ("avgpool", "fc"):
+                self.add_module(child, module)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """N×3×H×W → N×C×H/32×W/32."""
@@ -93,8 +57,8 @@ class ResNetFeatures(nn.Module):
 
 BACKBONES: dict[str, Callable[[str | None], nn.Module]] = {
     "mini_resnet": lambda weights: MiniResNet(),
-    "resnet18": lambda weights: ResNetFeatures(resnet18(weights=weights)),
-    "resnet50": lambda weights: ResNetFeatures(resnet50(weights=weights)),
+    "resnet18": lambda weights: ResNetFeatures("resnet18", weights),
+    "resnet50": lambda weights: ResNetFeatures("resnet50", weights),
 }
 POOLINGS: dict[str, Callable[[], nn.Module]] = {"gem": GeM}
 

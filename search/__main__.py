@@ -115,14 +115,15 @@ def sweep(
 
     prepare_ray(address)
     from search.config import load_config
+
+    with input_is_checked():
+        config = load_config(file, data=data, trials=trials)
     from search.storage import SweepStorage
     from search.sweep import Sweep
     from search.whats_next import whats_next
     from tracking.mlflow_client import default_tracking_uri
     from tracking.report import front_table
 
-    with input_is_checked():
-        config = load_config(file, data=data, trials=trials)
     place = SweepStorage(storage or Path("runs") / config.name)
     uri = tracking_uri or default_tracking_uri(place.path)
     console = Console()

@@ -25,7 +25,8 @@ def connected(address: str | None) -> Iterator[None]:
     if address:
         ray.init(address=address, **quiet)
     else:
-        ray.init(num_cpus=available_threads(), include_dashboard=False, **quiet)
+        # "local": without it Ray would join whatever cluster it finds traces of on this machine.
+        ray.init(address="local", num_cpus=available_threads(), include_dashboard=False, **quiet)
     try:
         yield
     finally:

@@ -68,6 +68,8 @@ def local_head(cpus: int) -> Iterator[Head]:
         port, dashboard = free_port(), free_port()
         command = [str(_BIN / "ray"), "start", "--head", "--block", f"--num-cpus={cpus}", f"--port={port}"]
         command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+        # Its files go with it, and its address is left nowhere for others to join by mistake.
+        command += [f"--temp-dir={name}/ray"]
         with log.open("w") as output:
             # A session of its own: Ctrl-C reaches us, and we stop the head in order.
             process = subprocess.Popen(
