@@ -13,8 +13,8 @@ from pruning.surgery import plan_to_json
 from retrieval.images import IMAGENET_MEAN, IMAGENET_STD
 from retrieval.onnx_model import to_onnx
 from search.config import SweepConfig
-from search.finals import with_finals
 from search.storage import SweepStorage
+from tracking.front import read_front
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
@@ -89,7 +89,11 @@ def export(storage: SweepStorage, baselines: Path, number: int, out: Path) -> Pa
 def _metrics(
     storage: SweepStorage, record: TrialRecord, settings: TrialSettings, network: nn.Module
 ) -> dict[str, float]:
-    metrics = with_finals(record, storage.path).metrics
+    metrics = dict(record.metrics)
+    if (storage.path / "front.json").is_file():
+        # What the front shows, measured after the search, is what the bundle says.
+        points = {point.number: point for point in read_front(storage.path).points}
+        metrics = points[record.number].metrics if record.number in points else metrics
     if "test_map" not in metrics:  # only the front's members were scored on the test queries
         metrics = {**metrics, **score(network, settings, "report_on", torch.device("cpu"))}
     return metrics

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ray
@@ -14,52 +15,71 @@ from tracking.record import TrialRecord
 from trainables.folder import TrialFolder
 from trainables.meter import MeterClient
 
+Shape = tuple[int, ...]
 
-def final_front(
-    config: SweepConfig,
-    storage: Path,
-    baselines: Path,
-    records: Sequence[TrialRecord],
-    dense: dict[str, float],
-    meter: MeterClient,
-    notice: Callable[[str], None],
-) -> Front:
-    """The front of the finished trials, its members measured in quiet and scored on the test queries.
 
-    A speed measured during the search had company; measuring a member again may move it behind another trial, which
-    is then measured too, until every member is. The figures are kept beside each trial's record: asked again, nothing
-    is measured twice.
+@dataclass(frozen=True)
+class Finals:
+    """The final measurements of one sweep, each kept on disk as soon as it is made.
+
+    The speed is that of a shape, the test mAP that of a trial: trials of equal widths are equally fast, and which of
+    them is on the front must not hang on the noise of two measurements.
     """
 
-    def build() -> Front:
-        merged = [with_finals(record, storage) for record in records]
-        return build_front(config.name, merged, dense, config.search.objectives)
+    config: SweepConfig
+    storage: Path
+    baselines: Path
+    meter: MeterClient
 
-    front = build()
-    while missing := [p.number for p in front.members() if not _finals_path(storage, p.number).is_file()]:
-        for number in missing:
-            notice(f"measuring trial {number} of the front again, alone, and scoring it on the test queries")
-            _measure(config, storage, baselines, number, meter)
-        front = build()
-    return front
+    def front(self, records: Sequence[TrialRecord], dense: dict[str, float], notice: Callable[[str], None]) -> Front:
+        """The front of the finished trials, its members measured in quiet and scored on the test queries.
+
+        A speed measured during the search had company. Measuring a member again may move it behind another trial,
+        which is then measured too, until every member is. Asked again, nothing is measured twice.
+        """
+        by_number = {record.number: record for record in records}
+        while True:
+            front = build_front(self.config.name, self._merged(records), dense, self.config.search.objectives)
+            missing = [point.number for point in front.members() if not self._path(point.number).is_file()]
+            if not missing:
+                return front
+            for number in missing:
+                notice(f"measuring trial {number} of the front again, alone, and scoring it on the test queries")
+                self._measure(by_number[number], records)
+
+    def _measure(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
+        settings, number = self.config.trial_settings, record.number
+        resources = {"num_cpus": self.config.resources.cpus, "num_gpus": self.config.resources.gpus}
+        # One after the other: while the speed is measured nothing else may run.
+        test = ray.get(score_member.options(**resources).remote(settings, self.baselines, self.storage, number))
+        speed = self._speeds(records).get(shape_of(record))
+        if speed is None:
+            task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)
+            speed = asdict(ray.get(task))
+        write_atomically(self._path(number), json.dumps({"speed": speed, "test": test}, indent=2))
+
+    def _merged(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The records with what was measured after the search in place of what was measured during it."""
+        speeds = self._speeds(records)
+        merged = []
+        for record in records:
+            finals = self._read(record.number)
+            metrics = {**record.metrics, **speeds.get(shape_of(record), {}), **finals.get("test", {})}
+            merged.append(record.model_copy(update={"metrics": metrics}))
+        return merged
+
+    def _speeds(self, records: Sequence[TrialRecord]) -> dict[Shape, dict[str, float]]:
+        finals = ((shape_of(record), self._read(record.number)) for record in records)
+        return {shape: found["speed"] for shape, found in finals if found}
+
+    def _read(self, number: int) -> dict[str, dict[str, float]]:
+        path = self._path(number)
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def _path(self, number: int) -> Path:
+        return TrialFolder(self.storage, number).path / "finals.json"
 
 
-def _measure(config: SweepConfig, storage: Path, baselines: Path, number: int, meter: MeterClient) -> None:
-    settings = config.trial_settings
-    resources = {"num_cpus": config.resources.cpus, "num_gpus": config.resources.gpus}
-    # One after the other: while the speed is measured nothing else may run.
-    test = ray.get(score_member.options(**resources).remote(settings, baselines, storage, number))
-    speed = ray.get(measure_member.remote(settings, baselines, storage, number, meter))
-    write_atomically(_finals_path(storage, number), json.dumps({**vars(speed), **test}, indent=2))
-
-
-def _finals_path(storage: Path, number: int) -> Path:
-    return TrialFolder(storage, number).path / "finals.json"
-
-
-def with_finals(record: TrialRecord, storage: Path) -> TrialRecord:
-    """The record with what was measured after the search in place of what was measured during it."""
-    path = _finals_path(storage, record.number)
-    if not path.is_file():
-        return record
-    return record.model_copy(update={"metrics": {**record.metrics, **json.loads(path.read_text())}})
+def shape_of(record: TrialRecord) -> Shape:
+    """The width of every group: two trials with the same ones run the same network, with other weights."""
+    return tuple(row.achieved_width for row in record.ledger)

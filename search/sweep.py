@@ -17,7 +17,6 @@ from search.callbacks import SweepCallback
 from search.cluster import connected, largest_node_cpus, places_for
 from search.config import SweepConfig
 from search.errors import FailedError, input_is_checked
-from search.finals import final_front
 from search.progress import SweepProgress
 from search.searcher import StudySearcher
 from search.storage import SweepStorage
@@ -180,7 +179,8 @@ class Sweep:
 
     def _finish(self, dense: dict[str, float], meter: MeterClient, store: MlflowStore) -> Front:
         records = read_records(self.storage.path)
-        front = final_front(self.config, self.storage.path, self.baselines, records, dense, meter, notice=self._say)
+        finals = Finals(self.config, self.storage.path, self.baselines, meter)
+        front = finals.front(records, dense, notice=self._say)
         write_front(front, self.storage.path)
         store.publish_front(front, self.storage.path)
         return front
