@@ -17,6 +17,7 @@ from search.callbacks import SweepCallback
 from search.cluster import connected, largest_node_cpus, places_for
 from search.config import SweepConfig
 from search.errors import FailedError, input_is_checked
+from search.finals import Finals
 from search.progress import SweepProgress
 from search.searcher import StudySearcher
 from search.storage import SweepStorage
