@@ -7,7 +7,7 @@ DATA ?= data/mini
 RUNS ?= runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster-demo test check lint lock clean
+.PHONY: help setup demo cluster-demo test check lint docs lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -29,8 +29,8 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 	$(PY) -m search mini --out $(DATA) --seed 0
 	$(PY) -m search.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
 
-test: $(SETUP)  ## All tests (at most 15 minutes on 2 cores)
-	$(PY) -m pytest
+test: $(SETUP)  ## All tests but the slow ones (at most 15 minutes on 2 cores)
+	$(PY) -m pytest -m "not slow"
 
 check: lint  ## Lint, types and the fast tests
 	$(PY) -m pytest -m "not ray and not slow"
@@ -39,6 +39,9 @@ lint: $(SETUP)  ## ruff, ruff format --check, mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(SETUP)  ## Write README's figures from a finished `make demo` (needs chromium)
+	$(PY) docs/refresh.py $(RUNS)/demo
 
 lock: $(VENV)/bin/uv  ## Renew requirements.txt from pyproject.toml
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \

@@ -5,6 +5,7 @@
 The picture is a screenshot of the sweep's own front.html; it needs Debian's chromium.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from search.config import SweepConfig
+from search.storage import SweepStorage
 from tracking.front import Front, read_front
 from tracking.table import COLUMNS, front_rows
 
@@ -20,16 +23,19 @@ PICTURE = ROOT / "docs" / "pictures" / "front.png"
 WINDOW = "1280,1180"
 
 
-def figures(front: Front) -> str:
-    """The front as a Markdown table, and its origin in one line."""
+def figures(front: Front, config: SweepConfig) -> str:
+    """The front as a Markdown table, and its origin in one paragraph."""
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
     lines += [f"| {' | '.join(row)} |" for row in front_rows(front)]
     origin = front.provenance
+    commit, _, dirty = origin["git_commit"].partition("-")
+    data_seed = json.loads((config.data.root / "mini.json").read_text())["seed"]
     versions = ", ".join(f"{name} {origin[name]}" for name in ("torch", "onnxruntime", "ray", "optuna", "mlflow"))
     source = (
         f"{len(front.points)} trials, hypervolume {front.hypervolume:.3f}. Written by `docs/refresh.py` on "
-        f"{origin['time_utc'][:10]} from commit `{origin['git_commit'][:12]}`: {origin['cpu']}, {versions}; "
-        "data seed 0, training seed 0, search seed 0. In brackets: 95 % bootstrap intervals over queries for mAP, the "
+        f"{origin['time_utc'][:10]} from commit `{commit[:12]}{' with changes' if dirty else ''}`: {origin['cpu']}, "
+        f"{versions}; seeds: data {data_seed}, dense {config.dense.seed}, fine-tuning {config.finetune.seed}, search "
+        f"{config.search.seed}. In brackets: 95 % bootstrap intervals over queries for mAP, the "
         "5th to 95th percentile of paired ratios for speedup."
     )
     return "\n".join([*lines, "", source])
@@ -72,9 +78,9 @@ def photograph(page: Path, picture: Path) -> None:
 
 def main(sweep: Path) -> None:
     """Refresh README.md and the picture from the sweep's folder."""
-    front = read_front(sweep)
+    front, config = read_front(sweep), SweepStorage(sweep).config()
     readme = ROOT / "README.md"
-    readme.write_text(replace_block(readme.read_text(), "front", figures(front)))
+    readme.write_text(replace_block(readme.read_text(), "front", figures(front, config)))
     PICTURE.parent.mkdir(exist_ok=True)
     photograph(sweep / "front.html", PICTURE)
 
