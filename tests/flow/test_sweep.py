@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-import mlflow
 import pytest
 from pyarrow import parquet
 
 from search.journal import open_study
 from tracking.front import read_front
+from tracking.mlflow_client import quiet_client
 from trainables.folder import read_records
 
 pytestmark = pytest.mark.ray
@@ -79,7 +79,7 @@ def test_the_output_shows_progress_and_says_what_to_type_next(swept):
 
 def test_mlflow_shows_one_parent_and_a_child_for_each_trial(swept):
     uri = f"sqlite:///{swept / 'mlflow.db'}"
-    client = mlflow.MlflowClient(tracking_uri=uri)
+    client = quiet_client(uri)
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id])
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]

@@ -9,7 +9,6 @@ from tracking.record import EpochPoint, TrialRecord
 from tracking.store import MlflowStore
 
 # MLflow's own use of SQLAlchemy, in the client that the tests read with.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 DENSE = {"map": 0.62, "size_bytes": 4e7}
 
