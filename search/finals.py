@@ -39,13 +39,23 @@ class Finals:
         """
         by_number = {record.number: record for record in records}
         while True:
-            front = build_front(self.config.name, self._merged(records), dense, self.config.search.objectives)
+            front = build_front(self.config.name, self.merged(records), dense, self.config.search.objectives)
             missing = [point.number for point in front.members() if not self._path(point.number).is_file()]
             if not missing:
                 return front
             for number in missing:
                 notice(f"measuring trial {number} of the front again, alone, and scoring it on the test queries")
                 self._measure(by_number[number], records)
+
+    def merged(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The records with what was measured after the search in place of what was measured during it."""
+        speeds = self._speeds(records)
+        merged = []
+        for record in records:
+            finals = self._read(record.number)
+            metrics = {**record.metrics, **speeds.get(shape_of(record), {}), **finals.get("test", {})}
+            merged.append(record.model_copy(update={"metrics": metrics}))
+        return merged
 
     def _measure(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         settings, number = self.config.trial_settings, record.number
@@ -57,16 +67,6 @@ class Finals:
             task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)
             speed = asdict(ray.get(task))
         write_atomically(self._path(number), json.dumps({"speed": speed, "test": test}, indent=2))
-
-    def _merged(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The records with what was measured after the search in place of what was measured during it."""
-        speeds = self._speeds(records)
-        merged = []
-        for record in records:
-            finals = self._read(record.number)
-            metrics = {**record.metrics, **speeds.get(shape_of(record), {}), **finals.get("test", {})}
-            merged.append(record.model_copy(update={"metrics": metrics}))
-        return merged
 
     def _speeds(self, records: Sequence[TrialRecord]) -> dict[Shape, dict[str, float]]:
         finals = ((shape_of(record), self._read(record.number)) for record in records)

@@ -79,9 +79,10 @@ class Sweep:
             meter = start_meter(self.config.latency.threads)
             store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
             stack.callback(store.close)
-            store.sync(read_records(self.storage.path))
+            finals = Finals(self.config, self.storage.path, self.baselines, meter)
+            store.sync(finals.merged(read_records(self.storage.path)))
             self._search(baseline, places, meter, store)
-            return self._finish(dense, meter, store)
+            return self._finish(dense, finals, store)
 
     def _check_data(self) -> None:
         data = open_data(self.config.data)
@@ -178,11 +179,11 @@ class Sweep:
             max_failures=config.search.max_failures,
         )
 
-    def _finish(self, dense: dict[str, float], meter: MeterClient, store: MlflowStore) -> Front:
+    def _finish(self, dense: dict[str, float], finals: Finals, store: MlflowStore) -> Front:
         records = read_records(self.storage.path)
-        finals = Finals(self.config, self.storage.path, self.baselines, meter)
         front = finals.front(records, dense, notice=self._say)
         write_front(front, self.storage.path)
+        store.sync(finals.merged(records))
         store.publish_front(front, self.storage.path)
         return front
 

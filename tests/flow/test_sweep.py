@@ -92,6 +92,9 @@ def test_mlflow_shows_one_parent_and_a_child_for_each_trial(swept):
         assert run.data.params["method"] == record.schedule.method
         curve = [point.value for point in client.get_metric_history(run.info.run_id, "loss")]
         assert curve == pytest.approx([point.loss for point in record.curve])
+        point = next(point for point in read_front(swept).points if point.number == record.number)
+        assert run.data.metrics["speedup"] == pytest.approx(point.metrics["speedup"])
+        assert run.data.metrics.get("test_map") == pytest.approx(point.metrics.get("test_map"))
     on_front = {n for n, run in by_number.items() if run.data.tags.get("prunefront.on_front") == "true"}
     assert on_front == {point.number for point in read_front(swept).members()}
     names = {artifact.path for artifact in client.list_artifacts(parents[0].info.run_id)}
