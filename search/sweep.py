@@ -88,7 +88,11 @@ class Sweep:
         data = open_data(self.config.data)
         with self._bar() as progress:
             task = progress.add_task("reading every image once")
-            count = check_images(data, lambda done, total: progress.update(task, completed=done, total=total))
+            count = check_images(
+                data.images,
+                data.reader,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
         self._say(f"{count} images read: all are sound")
 
     def _dense_network(self) -> Baseline:

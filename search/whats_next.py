@@ -1,6 +1,7 @@
 """The commands to type after a sweep."""
 
 import sys
+from math import floor
 from pathlib import Path
 
 from search.errors import FailedError
@@ -30,7 +31,8 @@ def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
         number = pick(front, []).point.number
     except FailedError:
         number = front.members()[0].number
-    limit = f"{front.dense['map'] - 0.05:.3f}"
+    # Rounded down, so that the trial that was found above is within the limit as it is typed.
+    limit = f"{floor(1000 * (front.dense['map'] - 0.05)) / 1000:.3f}"
     lines.append(f"pick:                 {command('pick', str(folder), '--min-map', limit)}")
     lines.append(f"export:               {command('export', str(folder), str(number), '--out', f'bundle-{number}')}")
     return lines

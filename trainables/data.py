@@ -1,6 +1,6 @@
 """The data sets of a sweep, opened once a process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,11 @@ class SweepData:
     report_on: RetrievalSet
     reader: ImageReader
 
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """All image files, of all three."""
+        return (*self.train.images, *self.select_on.images, *self.report_on.images)
+
 
 @lru_cache(maxsize=1)
 def open_data(settings: DataSettings) -> SweepData:
@@ -39,20 +44,23 @@ def open_data(settings: DataSettings) -> SweepData:
     )
 
 
-def check_images(data: SweepData, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
-    """Decode every image once, so that a damaged one ends the sweep before it has begun; returns their number.
+def check_images(
+    images: Sequence[Path],
+    reader: ImageReader,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Decode every image once, so that a damaged one ends a sweep before it has begun; returns their number.
 
     Raises:
         UnreadableImagesError: names and counts every unreadable image.
     """
-    paths = [*data.train.images, *data.select_on.images, *data.report_on.images]
     unreadable: list[Path] = []
-    for done, path in enumerate(paths, start=1):
+    for done, path in enumerate(images, start=1):
         try:
-            data.reader.read(path)
+            reader.read(path)
         except UnreadableImagesError as error:
             unreadable.extend(error.paths)
-        progress(done, len(paths))
+        progress(done, len(images))
     if unreadable:
         raise UnreadableImagesError(unreadable)
-    return len(paths)
+    return len(images)
