@@ -51,5 +51,5 @@ $(VENV)/bin/uv:
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 
-clean:  ## Remove what the other targets made (.venv, data, runs, caches)
-	rm -rf $(VENV) data runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove .venv and the caches; data and finished sweeps stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

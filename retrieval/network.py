@@ -80,8 +80,6 @@ def build_network(
         ValueError: unknown name or pooling, a descriptor size below 1, or weights that do not fit.
     """
     backbone_weights = "DEFAULT" if weights == "imagenet" else None
-    if backbone_weights and name == "mini_resnet":
-        raise ValueError("mini_resnet has no imagenet weights: leave weights out, or name a file")
     backbone = choose("network", BACKBONES, name)(backbone_weights)
     channels = int(backbone.out_channels)  # type: ignore[arg-type]
     if descriptor_size is not None and descriptor_size < 1:

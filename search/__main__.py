@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from search.errors import BadInputError, FailedError, input_is_checked
+from search.errors import GO_ON, BadInputError, FailedError, input_is_checked
 from search.names import check_names
 
 app = typer.Typer(
@@ -24,10 +24,7 @@ app = typer.Typer(
 )
 
 SweepFolder = Annotated[Path, typer.Argument(metavar="SWEEP", help="The --storage folder of a sweep.")]
-Baselines = Annotated[
-    Path | None,
-    typer.Option(help="Where dense networks are kept. [default: 'baselines' beside the sweep's folder]"),
-]
+_INTERRUPTED = 130  # how a shell shows Ctrl-C
 
 
 # Imports are made inside the verbs: `--help` and a typing error answer at once, without loading torch and Ray.
@@ -81,12 +78,16 @@ def train(
     """
     import torch
 
+    from retrieval.images import ImageReader
     from search.config import load_config
-    from trainables.baseline import find_baseline, need_baseline, train_baseline
+    from trainables.baseline import check_network, find_baseline, need_baseline, train_baseline
+    from trainables.data import check_images, open_data
     from trainables.threads import available_threads, use_threads
 
     with input_is_checked():
         settings = load_config(file, data=data).trial_settings
+        check_network(settings)
+        check_images(open_data(settings.data).images, ImageReader(None, cache_bytes=0))
         found = find_baseline(settings, baselines.resolve())
     if found is None:
         use_threads(available_threads())
@@ -105,7 +106,9 @@ def sweep(
     trials: Annotated[int | None, typer.Option(min=1, help="Replaces search.trials of the file.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="Of MLflow. [default: SQLite in the sweep's folder]")] = None,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster. [default: a local Ray]")] = None,
-    baselines: Baselines = None,
+    baselines: Annotated[
+        Path | None, typer.Option(help="Where dense networks are kept. [default: beside the sweep's folder]")
+    ] = None,
 ) -> None:
     """Run a sweep, or go on with one that was interrupted or given a larger budget: the same command.
 
@@ -115,16 +118,16 @@ def sweep(
 
     prepare_ray(address)
     from search.config import load_config
+    from search.storage import SweepStorage
 
     with input_is_checked():
         config = load_config(file, data=data, trials=trials)
-    from search.storage import SweepStorage
+        place = SweepStorage(storage or Path("runs") / config.name)
     from search.sweep import Sweep
     from search.whats_next import whats_next
     from tracking.mlflow_client import default_tracking_uri
     from tracking.report import front_table
 
-    place = SweepStorage(storage or Path("runs") / config.name)
     uri = tracking_uri or default_tracking_uri(place.path)
     console = Console()
     shelf = baselines.resolve() if baselines else place.path.parent / "baselines"
@@ -173,8 +176,8 @@ def pick(
         ("--max-size-mb", "size_bytes", max_size_mb, 1e6),
         ("--max-latency-ms", "latency_ms", max_latency_ms, 1.0),
     )
-    limits = [Limit(option, key, value * unit, unit) for option, key, value, unit in asked if value is not None]
     with input_is_checked():
+        limits = [Limit(option, key, value * unit, unit) for option, key, value, unit in asked if value is not None]
         choice = choose(read_front(sweep), limits)
     if as_json:
         runner_up = choice.runner_up.number if choice.runner_up else None
@@ -191,20 +194,23 @@ def export(
     sweep: SweepFolder,
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its number.")],
     out: Annotated[Path, typer.Option(help="A new folder for the bundle.")],
-    baselines: Baselines = None,
+    baselines: Annotated[
+        Path | None, typer.Option(help="Where the dense network lies, if it was moved since the sweep.")
+    ] = None,
 ) -> None:
     """Write the bundle of one trial: ONNX, weights, plan, schedule, metrics, provenance, checksums.
 
     Example: python -m search export runs/demo 7 --out bundle
     """
     from search.export import export as write_bundle
+    from search.export import find_source
     from search.storage import SweepStorage
+    from search.whats_next import command
 
-    storage = SweepStorage(sweep)
-    shelf = baselines.resolve() if baselines else storage.path.parent / "baselines"
     with input_is_checked():
-        bundle = write_bundle(storage, shelf, trial, out)
-    typer.echo(f"the bundle is in {bundle}; check it with: python -m search verify {out}")
+        source = find_source(SweepStorage(sweep), trial, out, baselines)
+    bundle = write_bundle(source)
+    typer.echo(f"the bundle is in {bundle}; check it with: {command('verify', str(out))}")
 
 
 @app.command()
@@ -218,19 +224,29 @@ def verify(
     """
     from search.verify import verify as checks_of
 
-    with input_is_checked():
-        for check in checks_of(bundle, data):
-            typer.echo(f"ok  {check.name}: {check.figures}")
+    for check in checks_of(bundle, data):
+        typer.echo(f"ok  {check.name}: {check.figures}")
 
 
 def main() -> None:
     """Entry point of the installed command."""
-    check_names()
     try:
+        check_names()
         app()
-    except (BadInputError, FailedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2 if isinstance(error, BadInputError) else 1)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            _end(f"interrupted; of a sweep, {GO_ON}", _INTERRUPTED)
+        raise
+    except BadInputError as error:
+        _end(str(error), 2)
+    except (FailedError, OSError) as error:
+        # A full disk, a lost mount: the machine's fault, and its own words are the clearest.
+        _end(str(error), 1)
+
+
+def _end(message: str, status: int) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

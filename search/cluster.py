@@ -1,6 +1,8 @@
 """Connecting to Ray, and what it has to give."""
 
+import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,11 +20,14 @@ def connected(address: str | None) -> Iterator[None]:
     `search.environment.prepare_ray` must have been called before Ray was imported.
 
     Raises:
-        ConnectionError: nothing answers at the address.
+        ValueError: the address is not of a form that a driver can join, or nothing answers there.
     """
     address = address or os.environ.get("RAY_ADDRESS")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    # Tune logs a lost trial as a page of its own stack; the record keeps the cause, and the progress line shows it.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address:
+        _check_address(address)
         ray.init(address=address, **quiet)
     else:
         # "local": without it Ray would join whatever cluster it finds traces of on this machine.
@@ -31,6 +36,19 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    # Ray itself goes on trying for minutes, or for ever.
+    if "://" in address:
+        raise ValueError(f"address {address!r} is a URL: a head's host:port is right, or `ray job submit` from outside")
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # "auto" and the like are Ray's to resolve
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ValueError(f"no Ray answers at {address}: {error}") from error
 
 
 def places_for(resources: ResourceSettings) -> int:
@@ -51,6 +69,8 @@ def places_for(resources: ResourceSettings) -> int:
     return places
 
 
-def largest_node_cpus() -> int:
-    """The cores of the node that has most."""
-    return int(max(node["Resources"].get("CPU", 1.0) for node in ray.nodes() if node["Alive"]))
+def whole_node(resources: ResourceSettings) -> dict[str, float]:
+    """Task options for all cores of the largest node that has the GPUs of a trial."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = max(node.get("CPU", 1.0) for node in nodes if node.get("GPU", 0.0) >= resources.gpus)
+    return {"num_cpus": cpus, "num_gpus": resources.gpus}

@@ -39,11 +39,6 @@ class SpaceSettings(Settings):
     neighbours: int | None = None
     round_to: int | None = None
 
-    @model_validator(mode="after")
-    def _preset_takes_the_changes(self) -> Self:
-        self.resolve()
-        return self
-
     def resolve(self) -> Preset:
         """The preset with these entries in place of its own."""
         return load_preset(self.preset, **self.model_dump(exclude={"preset"}, exclude_none=True))
@@ -65,11 +60,22 @@ class ResourceSettings(Settings):
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _shares_are_of_one_gpu(self) -> Self:
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus is {self.gpus}: above 1 only whole GPUs can be given")
+        return self
+
+    @property
+    def task_options(self) -> dict[str, float]:
+        """The same for a Ray task."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
 
 class SweepConfig(Settings):
     """A whole sweep, as its file says."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     data: DataSettings
     network: NetworkSettings
     dense: TrainingSettings
@@ -122,8 +128,23 @@ def load_config(path: Path, *, data: Path | None = None, trials: int | None = No
         config = SweepConfig.model_validate(raw)
     except ValidationError as error:
         raise ValueError(f"{path}: {first_error(error, SweepConfig)}") from error
-    absolute = config.data.model_copy(update={"root": config.data.root.expanduser().resolve()})
-    return config.model_copy(update={"data": absolute})
+    try:
+        config.space.resolve()
+    except ValidationError as error:
+        raise ValueError(f"{path}: space.{first_error(error, Preset)}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: space.preset: {error}") from error
+    return _with_absolute_paths(config)
+
+
+def _with_absolute_paths(config: SweepConfig) -> SweepConfig:
+    """Workers have working directories of their own."""
+    data = config.data.model_copy(update={"root": config.data.root.expanduser().resolve()})
+    network = config.network
+    if network.weights not in (None, "imagenet"):
+        weights = str(Path(str(network.weights)).expanduser().resolve())
+        network = network.model_copy(update={"weights": weights})
+    return config.model_copy(update={"data": data, "network": network})
 
 
 def first_error(error: ValidationError, model: type[BaseModel]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+GO_ON = "the same command goes on"
+
 
 class BadInputError(Exception):
     """Exit code 2: what was asked cannot be done as asked; the message says what, where, and what would be right."""
@@ -14,8 +16,8 @@ class FailedError(Exception):
 
 @contextmanager
 def input_is_checked() -> Iterator[None]:
-    """Around code that reads what a person gave: a ValueError there is theirs to mend, not a fault of ours."""
+    """Around code that reads what a person gave: an error there is theirs to mend, not a fault of ours."""
     try:
         yield
-    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except (ValueError, OSError) as error:
         raise BadInputError(" ".join(str(error).split())) from error

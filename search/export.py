@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,10 +20,20 @@ from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
 from trainables.folder import TrialFolder
-from trainables.scoring import score, trial_network
-from trainables.settings import DataSettings, NetworkSettings, TrialSettings
+from trainables.scoring import score
+from trainables.settings import DataSettings, NetworkSettings
+from trainables.trial import load_cut_network
 
 CHECKSUMS = "SHA256SUMS"
+CONTENTS = (
+    "model.onnx",
+    "weights.safetensors",
+    "network.json",
+    "plan.json",
+    "schedule.json",
+    "metrics.json",
+    "provenance.json",
+)
 
 
 class NetworkCard(BaseModel, frozen=True, extra="forbid"):
@@ -37,8 +48,44 @@ class NetworkCard(BaseModel, frozen=True, extra="forbid"):
     std: tuple[float, float, float] = IMAGENET_STD
 
 
-def export(storage: SweepStorage, baselines: Path, number: int, out: Path) -> Path:
-    """Write the bundle of one finished trial to the new folder `out`; it appears whole or not at all.
+@dataclass(frozen=True)
+class Source:
+    """What a bundle is made from: one finished trial of a sweep, with everything that it needs found to be there."""
+
+    storage: SweepStorage
+    config: SweepConfig
+    record: TrialRecord
+    baseline: Baseline
+    out: Path
+
+
+def find_source(storage: SweepStorage, number: int, out: Path, baselines: Path | None = None) -> Source:
+    """Find a trial to export.
+
+    Args:
+        storage: of the sweep.
+        number: of the trial.
+        out: a folder that is not there yet.
+        baselines: where the dense network lies, when it has been moved since the sweep.
+
+    Raises:
+        ValueError: no such finished trial, no dense network, or `out` is there already.
+    """
+    out = out.expanduser().resolve()
+    if out.exists():
+        raise ValueError(f"{out} is there already: name a new folder for the bundle")
+    card = storage.card()
+    record = TrialFolder(storage.path, number).record()
+    if record is None or record.status != "finished":
+        raise ValueError(
+            f"trial {number} in {storage.path} is {record.status if record else 'not there'}, not finished"
+        )
+    shelf = baselines.resolve() if baselines else card.baselines
+    return Source(storage, card.config, record, need_baseline(card.config.trial_settings, shelf), out)
+
+
+def export(source: Source) -> Path:
+    """Write the bundle to the new folder `source.out`; it appears whole or not at all.
 
     model.onnx            images N×3×H×W → unit descriptors N×D, sizes open
     weights.safetensors   the cut network's state dict
@@ -48,21 +95,11 @@ def export(storage: SweepStorage, baselines: Path, number: int, out: Path) -> Pa
     metrics.json          what it scored, `test_map` included
     provenance.json       of the trial and of this export
     SHA256SUMS            of all of these, in the form that `sha256sum -c` reads
-
-    Raises:
-        ValueError: no such finished trial, or `out` is there already.
     """
-    out = out.expanduser().resolve()
-    if out.exists():
-        raise ValueError(f"{out} is there already: name a new folder for the bundle")
-    config = storage.config()
-    settings = config.trial_settings
-    baseline = need_baseline(settings, baselines)
-    network = trial_network(settings, baseline, storage.path, number)
-    folder = TrialFolder(storage.path, number)
-    record = folder.record()
-    assert record is not None
+    record, settings, out = source.record, source.config.trial_settings, source.out
     assert record.schedule is not None
+    folder = TrialFolder(source.storage.path, record.number)
+    network = load_cut_network(source.baseline, record.plan, folder.weights(), settings.data.image_size)
     # The weights are the bundle's own; where the dense network's once lay is of no use elsewhere.
     shape = settings.network.model_copy(update={"weights": None})
     card = NetworkCard(network=shape, data=settings.data)
@@ -72,9 +109,10 @@ def export(storage: SweepStorage, baselines: Path, number: int, out: Path) -> Pa
         "network.json": card.model_dump_json(indent=2).encode(),
         "plan.json": plan_to_json(record.plan).encode(),
         "schedule.json": record.schedule.model_dump_json(indent=2).encode(),
-        "metrics.json": _json(_metrics(storage, record, settings, network)),
-        "provenance.json": _json(_origin(record, config, baseline)),
+        "metrics.json": _json(_metrics(source, network)),
+        "provenance.json": _json(_origin(source)),
     }
+    assert tuple(files) == CONTENTS
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
@@ -86,25 +124,24 @@ def export(storage: SweepStorage, baselines: Path, number: int, out: Path) -> Pa
     return out
 
 
-def _metrics(
-    storage: SweepStorage, record: TrialRecord, settings: TrialSettings, network: nn.Module
-) -> dict[str, float]:
-    metrics = dict(record.metrics)
-    if (storage.path / "front.json").is_file():
+def _metrics(source: Source, network: nn.Module) -> dict[str, float]:
+    metrics, path = source.record.metrics, source.storage.path
+    if (path / "front.json").is_file():
         # What the front shows, measured after the search, is what the bundle says.
-        points = {point.number: point for point in read_front(storage.path).points}
-        metrics = points[record.number].metrics if record.number in points else metrics
+        points = {point.number: point for point in read_front(path).points}
+        metrics = points[source.record.number].metrics if source.record.number in points else metrics
     if "test_map" not in metrics:  # only the front's members were scored on the test queries
-        metrics = {**metrics, **score(network, settings, "report_on", torch.device("cpu"))}
+        metrics = {**metrics, **score(network, source.config.trial_settings, "report_on", torch.device("cpu"))}
     return metrics
 
 
-def _origin(record: TrialRecord, config: SweepConfig, baseline: Baseline) -> dict[str, object]:
+def _origin(source: Source) -> dict[str, object]:
+    config, record = source.config, source.record
     sweep = {
         "name": config.name,
         "identity": config.identity,
         "trial": record.number,
-        "baseline": baseline.folder.name,
+        "baseline": source.baseline.folder.name,
     }
     return {"sweep": sweep, "trial": record.provenance, "export": provenance()}
 

@@ -59,9 +59,9 @@ class Finals:
 
     def _measure(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
         settings, number = self.config.trial_settings, record.number
-        resources = {"num_cpus": self.config.resources.cpus, "num_gpus": self.config.resources.gpus}
+        options = self.config.resources.task_options
         # One after the other: while the speed is measured nothing else may run.
-        test = ray.get(score_member.options(**resources).remote(settings, self.baselines, self.storage, number))
+        test = ray.get(score_member.options(**options).remote(settings, self.baselines, self.storage, number))
         speed = self._speeds(records).get(shape_of(record))
         if speed is None:
             task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
+from urllib.request import Request, urlopen
 
-import requests
 import typer
 
 from search.errors import FailedError
@@ -53,7 +53,8 @@ def local_head(cpus: int) -> Iterator[Head]:
     Raises:
         FailedError: it did not come up; the message ends with what it said.
     """
-    with TemporaryDirectory(prefix="prunefront-ray-") as name:
+    # Ray's last processes may still be writing into it when it goes.
+    with TemporaryDirectory(prefix="prunefront-ray-", ignore_cleanup_errors=True) as name:
         token, log = Path(name) / "token", Path(name) / "head.log"
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
@@ -96,12 +97,10 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", address: str, token: str,
         if process.poll() is not None:
             break
         try:
-            answer = requests.get(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"}, timeout=5)
-            if answer.ok:
-                return
-        except requests.RequestException:
-            pass  # not listening yet
-        time.sleep(0.5)
+            urlopen(Request(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"}), timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)  # not listening yet
     raise FailedError(f"the Ray head did not come up: {' '.join(log.read_text().split()[-40:])}")
 
 
@@ -126,9 +125,13 @@ def demo(
 
     Example: python -m search.local_cluster --data data/mini --storage runs/cluster-demo
     """
-    with local_head(available_threads()) as head:
-        typer.echo(f"Ray head is up; its dashboard: {head.job_address}")
-        status = head.submit(*sweep_command(file, data, storage, trials))
+    try:
+        with local_head(available_threads()) as head:
+            typer.echo(f"Ray head is up; its dashboard: {head.job_address}")
+            status = head.submit(*sweep_command(file, data, storage, trials))
+    except FailedError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
     typer.echo("Ray head is stopped")
     if status:
         typer.echo("error: the job did not succeed; its log is above", err=True)

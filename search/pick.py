@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, floor, isfinite
 
 from search.errors import FailedError
 from tracking.front import Front, FrontPoint
@@ -20,6 +20,10 @@ class Limit:
     metric: str
     value: float
     unit: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.value):
+            raise ValueError(f"{self.option} is {self.value}, must be a finite number")
 
     @property
     def is_floor(self) -> bool:

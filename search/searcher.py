@@ -17,8 +17,11 @@ from optuna.trial import Trial as OptunaTrial
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from pruning.schedule import Schedule
 from search.journal import open_study
+from spaces.params import params_of
 from spaces.space import Space
+from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.folder import TrialFolder
 
@@ -54,7 +57,7 @@ class StudySearcher(Searcher):
         self._storage, self._space, self._objectives = storage, space, objectives
         self._trials, self._concurrent, self._max_failures = trials, concurrent, max_failures
         self._sampler, self._seed = sampler, seed
-        self._running: dict[str, int] = {}  # Tune's id → Optuna's number
+        self._running: dict[str, dict[str, Any]] = {}  # Tune's id → the config it was given
         self._interrupted = deque[int]()
         self._opened: optuna.Study | None = None
 
@@ -100,18 +103,20 @@ class StudySearcher(Searcher):
         if len(self._running) >= wanted:
             return None
         trial = self._next_trial()
-        self._running[trial_id] = trial.number
-        return {"number": trial.number, "schedule": self._space.propose(trial).model_dump_json()}
+        config = {"number": trial.number, "schedule": self._space.propose(trial).model_dump_json()}
+        self._running[trial_id] = config
+        return config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the study what became of a trial, from the record that it left."""
-        number = self._running.pop(trial_id)
-        folder = TrialFolder(self._storage, number)
+        config = self._running.pop(trial_id)
+        folder = TrialFolder(self._storage, config["number"])
+        if folder.record() is None:
+            # Taken over first: a worker that is still on its way must not write a second record.
+            folder.acquire("driver")
         record = folder.record()
         if record is None:
-            why = "its worker was lost, or raised, more often than is tried again" if error else "it left no record"
-            record = TrialRecord(number=number, status="failed", message=f"{why} (see Ray's logs)")
-            folder.acquire("driver")
+            record = _failed_record(config, folder.last_error())
             folder.finish(record)
         self._tell(self._study, record)
 
@@ -142,3 +147,16 @@ class StudySearcher(Searcher):
 
     def _count(self, *states: TrialState) -> int:
         return len(self._study.get_trials(deepcopy=False, states=states))
+
+
+def _failed_record(config: dict[str, Any], last_error: str | None) -> TrialRecord:
+    schedule = Schedule.model_validate_json(config["schedule"])
+    message = last_error or "its worker was lost more often than is tried again"
+    return TrialRecord(
+        number=config["number"],
+        status="failed",
+        message=message,
+        schedule=schedule,
+        params=params_of(schedule),
+        provenance=provenance(),
+    )

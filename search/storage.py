@@ -1,20 +1,30 @@
 """The folder that holds a sweep: what lies where, whose it is, and one driver at a time."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from search.config import SweepConfig
+from pydantic import BaseModel, ValidationError
+
+from search.config import SweepConfig, first_error
 from tracking.files import write_atomically
+
+
+class SweepCard(BaseModel, frozen=True, extra="forbid"):
+    """sweep.json: whose folder this is."""
+
+    identity: str
+    data: str
+    baselines: Path
+    config: SweepConfig
 
 
 class SweepStorage:
     """A sweep's folder.
 
-    sweep.json          the configuration that the sweep was started with, and its identity
+    sweep.json          the configuration, its identity, the data's fingerprint, where the dense network is kept
     journal.log         Optuna's journal: what was proposed and what came of it
     trials/<number>/    record, weights, and a checkpoint while it runs
     front.html .json .parquet .png
@@ -22,37 +32,44 @@ class SweepStorage:
     """
 
     def __init__(self, path: Path) -> None:
+        if "://" in str(path) or ":/" in str(path):
+            raise ValueError(f"storage {path} is a URI: a folder on a file system that every node sees is right")
         self.path = path.expanduser().resolve()
 
-    def check(self, config: SweepConfig) -> None:
-        """Do nothing when the folder is new, empty or this sweep's.
+    def check(self, config: SweepConfig, data: str) -> None:
+        """Do nothing when the folder is new, empty or this sweep's, over data of this fingerprint.
 
         Raises:
-            ValueError: it belongs to another sweep, or holds something else.
+            ValueError: it belongs to another sweep or to other data, or holds something else.
         """
         if (self.path / "sweep.json").is_file():
-            self._check_owner(config)
-        elif self.path.is_dir() and any(entry for entry in self.path.iterdir() if entry.name != ".lock"):
+            self._check_owner(config, data)
+        elif self.path.is_dir() and not all(_is_ours(entry) for entry in self.path.iterdir()):
             raise ValueError(f"storage {self.path} is not empty and holds no sweep: name a new folder")
         elif self.path.exists() and not self.path.is_dir():
             raise ValueError(f"storage {self.path} is a file: name a folder")
 
-    def claim(self, config: SweepConfig) -> None:
-        """Make the folder this sweep's; see `check` for what it raises."""
-        self.check(config)
-        content = {"identity": config.identity, "config": config.model_dump(mode="json")}
-        write_atomically(self.path / "sweep.json", json.dumps(content, indent=2))
+    def claim(self, config: SweepConfig, data: str, baselines: Path) -> None:
+        """Make the folder this sweep's, and remove what writes that were killed have left; raises as `check` does."""
+        self.check(config, data)
+        card = SweepCard(identity=config.identity, data=data, baselines=baselines, config=config)
+        write_atomically(self.path / "sweep.json", card.model_dump_json(indent=2))
+        for unfinished in [*self.path.glob(".*.json.*"), *self.path.glob("trials/*/.*")]:
+            unfinished.unlink(missing_ok=True)
 
-    def config(self) -> SweepConfig:
-        """The configuration of the sweep that lies here.
+    def card(self) -> SweepCard:
+        """What sweep.json says.
 
         Raises:
-            ValueError: there is none.
+            ValueError: there is none, or it is damaged.
         """
-        card = self.path / "sweep.json"
-        if not card.is_file():
+        path = self.path / "sweep.json"
+        if not path.is_file():
             raise ValueError(f"{self.path} holds no sweep (no sweep.json): name the --storage folder of one")
-        return SweepConfig.model_validate(json.loads(card.read_text())["config"])
+        try:
+            return SweepCard.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{path} is damaged: {first_error(error, SweepCard)}") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -73,13 +90,22 @@ class SweepStorage:
             file.flush()
             yield
 
-    def _check_owner(self, config: SweepConfig) -> None:
-        stored = self.config()
-        if stored.identity == config.identity:
-            return
-        mine, theirs = config.model_dump(mode="json"), stored.model_dump(mode="json")
-        sections = [key for key in mine if mine[key] != theirs[key] and key != "resources"]
-        raise ValueError(
-            f"storage {self.path} holds another sweep ({stored.name!r}, differs in: {', '.join(sections)}): "
-            "name another --storage, or give it the sweep file that it was started with"
-        )
+    def _check_owner(self, config: SweepConfig, data: str) -> None:
+        stored = self.card()
+        if stored.identity != config.identity:
+            mine, theirs = config.model_dump(mode="json"), stored.config.model_dump(mode="json")
+            sections = [key for key in mine if mine[key] != theirs[key] and key != "resources"]
+            raise ValueError(
+                f"storage {self.path} holds another sweep ({stored.config.name!r}, differs in: "
+                f"{', '.join(sections)}): name another --storage, or give it the sweep file that it was started with"
+            )
+        if stored.data != data:
+            raise ValueError(
+                f"the images or the ground truth in {config.data.root} have changed since the sweep in {self.path} "
+                "was started: name another --storage, or bring the old data back"
+            )
+
+
+def _is_ours(entry: Path) -> bool:
+    """Whether a first start that was killed leaves such a file: it makes no folder another's."""
+    return entry.name == ".lock" or entry.name.startswith(".sweep.json.")

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pruning.groups import find_groups
+from retrieval.images import ImageReader
 from search.callbacks import SweepCallback
-from search.cluster import connected, largest_node_cpus, places_for
+from search.cluster import connected, places_for, whole_node
 from search.config import SweepConfig
-from search.errors import FailedError, input_is_checked
+from search.errors import GO_ON, FailedError, input_is_checked
 from search.finals import Finals
 from search.progress import SweepProgress
 from search.searcher import StudySearcher
@@ -27,7 +28,7 @@ from tracking.files import write_atomically
 from tracking.front import Front, write_front
 from tracking.record import METRICS
 from tracking.store import MlflowStore
-from trainables.baseline import Baseline, find_baseline, need_baseline
+from trainables.baseline import Baseline, check_network, find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
 from trainables.meter import MeterClient, start_meter
@@ -68,32 +69,41 @@ class Sweep:
         """
         with ExitStack() as stack:
             with input_is_checked():
-                self._check_data()
-                self.storage.check(self.config)
+                check_network(self.config.trial_settings)
+                data = self._check_data()
+                self.storage.check(self.config, data)
                 stack.enter_context(connected(self.address))
                 places = places_for(self.config.resources)
                 stack.enter_context(self.storage.lock())
-                self.storage.claim(self.config)
+                self.storage.claim(self.config, data, self.baselines)
+                records = read_records(self.storage.path)
             baseline = self._dense_network()
             dense = self._dense_metrics()
             meter = start_meter(self.config.latency.threads)
             store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
-            stack.callback(store.close)
             finals = Finals(self.config, self.storage.path, self.baselines, meter)
-            store.sync(finals.merged(read_records(self.storage.path)))
-            self._search(baseline, places, meter, store)
-            return self._finish(dense, finals, store)
+            store.sync(finals.merged(records))
+            try:
+                self._search(baseline, places, meter, store)
+                front = self._finish(dense, finals, store)
+            except BaseException:
+                store.close(finished=False)
+                raise
+            store.close()
+            return front
 
-    def _check_data(self) -> None:
+    def _check_data(self) -> str:
+        """Read every image, and return the fingerprint of the data."""
         data = open_data(self.config.data)
         with self._bar() as progress:
             task = progress.add_task("reading every image once")
             count = check_images(
                 data.images,
-                data.reader,
+                ImageReader(self.config.data.image_size, cache_bytes=0),
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
         self._say(f"{count} images read: all are sound")
+        return data.fingerprint
 
     def _dense_network(self) -> Baseline:
         """The dense network, trained now unless it has been before."""
@@ -102,8 +112,8 @@ class Sweep:
         if found is not None:
             self._say(f"dense network: trained before ({found.folder})")
             return found
-        resources = {"num_cpus": largest_node_cpus(), "num_gpus": self.config.resources.gpus}
-        epochs: Any = train_dense.options(num_returns="streaming", **resources).remote(settings, self.baselines)
+        options = whole_node(self.config.resources)
+        epochs: Any = train_dense.options(num_returns="streaming", **options).remote(settings, self.baselines)
         with self._bar() as progress:
             task = progress.add_task("training the dense network", total=settings.dense.epochs)
             for reference in epochs:
@@ -116,8 +126,8 @@ class Sweep:
     def _dense_metrics(self) -> dict[str, float]:
         path = self.storage.path / "dense.json"
         if not path.is_file():
-            resources = {"num_cpus": self.config.resources.cpus, "num_gpus": self.config.resources.gpus}
-            task = score_dense.options(**resources).remote(self.config.trial_settings, self.baselines)
+            options = self.config.resources.task_options
+            task = score_dense.options(**options).remote(self.config.trial_settings, self.baselines)
             write_atomically(path, json.dumps(ray.get(task), indent=2))
         metrics: dict[str, float] = json.loads(path.read_text())
         self._say(f"dense mAP {METRICS['map'].show(metrics['map'])} on the validation queries")
@@ -162,11 +172,13 @@ class Sweep:
         shutil.rmtree(scratch, ignore_errors=True)
         if searcher.gave_up:
             failed = [record for record in read_records(storage) if record.status == "failed"]
-            raise SweepFailedError(f"{len(failed)} trials failed, the last with: {failed[-1].message}")
-        if searcher.finished < config.search.trials:
             raise SweepFailedError(
-                f"interrupted with {searcher.finished} of {config.search.trials} trials: the same command goes on"
+                f"{len(failed)} trials failed, the last with: {failed[-1].message} (when that is mended: a larger "
+                "search.max_failures in the sweep file, and the same command goes on)"
             )
+        if searcher.finished < config.search.trials:
+            ended = sum(record.status != "failed" for record in read_records(storage))
+            raise SweepFailedError(f"interrupted with {ended} of {config.search.trials} trials: {GO_ON}")
 
     def _searcher(self, baseline: Baseline, places: int) -> StudySearcher:
         config = self.config

@@ -15,8 +15,8 @@ from pruning.surgery import cut, plan_from_json
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.onnx_model import describe_in, open_session
-from search.errors import FailedError
-from search.export import CHECKSUMS, NetworkCard
+from search.errors import BadInputError, FailedError, input_is_checked
+from search.export import CHECKSUMS, CONTENTS, NetworkCard
 from trainables.baseline import build_dense
 from trainables.data import open_data
 from trainables.settings import example_image
@@ -47,28 +47,29 @@ def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
 
     Raises:
         BundleBrokenError: a check does not pass.
-        ValueError: the folder is no bundle, or the data set is not there.
+        BadInputError: the folder is no bundle, or the data set is not there.
     """
     if not (bundle / CHECKSUMS).is_file():
-        raise ValueError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
+        raise BadInputError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
     yield _check_sums(bundle)
     card = NetworkCard.model_validate_json((bundle / "network.json").read_bytes())
-    network = _rebuild(bundle, card)
-    yield _check_descriptors(bundle, network, card.data.image_size)
+    yield _check_descriptors(bundle, _rebuild(bundle, card), card.data.image_size)
     yield _check_map(bundle, card, data)
 
 
 def _check_sums(bundle: Path) -> Check:
-    lines = (bundle / CHECKSUMS).read_text().splitlines()
-    for line in lines:
-        expected, _, name = line.partition("  ")
-        # A name is a file of the bundle's own, never a way out of it.
-        if not name or Path(name).name != name or not (bundle / name).is_file():
-            raise BundleBrokenError(f"{CHECKSUMS} names {name!r}, which is no file of the bundle")
+    lines = (bundle / CHECKSUMS).read_text(errors="replace").splitlines()
+    # The files are those that export writes, by its own list: a line cut out, or one that leads elsewhere, is noticed.
+    expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if set(expected) != set(CONTENTS):
+        raise BundleBrokenError(f"{CHECKSUMS} was changed: it must name {', '.join(CONTENTS)}")
+    for name in CONTENTS:
+        if not (bundle / name).is_file():
+            raise BundleBrokenError(f"{name} is missing")
         found = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
-        if found != expected:
-            raise BundleBrokenError(f"{name} was changed: its SHA-256 is {found[:12]}…, not {expected[:12]}…")
-    return Check("checksums", f"{len(lines)} files as exported")
+        if found != expected[name]:
+            raise BundleBrokenError(f"{name} was changed: its SHA-256 is {found[:12]}…, not {expected[name][:12]}…")
+    return Check("checksums", f"{len(CONTENTS)} files as exported")
 
 
 def _rebuild(bundle: Path, card: NetworkCard) -> nn.Module:
@@ -101,7 +102,8 @@ def _check_descriptors(bundle: Path, network: nn.Module, image_size: int) -> Che
 
 def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
     settings = card.data if data is None else card.data.model_copy(update={"root": data.resolve()})
-    sets = open_data(settings)
+    with input_is_checked():
+        sets = open_data(settings)
     expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
     session = open_session(bundle / "model.onnx", threads=available_threads())
     found = evaluate(describe_in(session), sets.report_on, sets.reader).map

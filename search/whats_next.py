@@ -1,5 +1,6 @@
 """The commands to type after a sweep."""
 
+import shlex
 import sys
 from math import floor
 from pathlib import Path
@@ -17,7 +18,7 @@ def python_command() -> str:
 
 def command(*words: str) -> str:
     """A command of ours as it is typed here."""
-    return " ".join([python_command(), "-m", "search", *words])
+    return shlex.join([python_command(), "-m", "search", *words])
 
 
 def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
@@ -25,7 +26,7 @@ def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
     folder = _from_here(storage)
     lines = [
         f"the front as a page:  {folder / 'front.html'}",
-        f"the runs in MLflow:   {python_command()} -m {ui_command(tracking_uri)}",
+        f"the runs in MLflow:   {_open_mlflow(tracking_uri)}",
     ]
     try:
         number = pick(front, []).point.number
@@ -36,6 +37,12 @@ def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
     lines.append(f"pick:                 {command('pick', str(folder), '--min-map', limit)}")
     lines.append(f"export:               {command('export', str(folder), str(number), '--out', f'bundle-{number}')}")
     return lines
+
+
+def _open_mlflow(tracking_uri: str) -> str:
+    """The address of a server, or the command that starts one over a local store."""
+    shown = ui_command(tracking_uri)
+    return shown if shown == tracking_uri else f"{shlex.quote(python_command())} -m {shown}"
 
 
 def _from_here(path: Path) -> Path:

@@ -4,9 +4,10 @@ import tomllib
 from importlib.resources import files
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pruning.methods.registry import get_method
+from pruning.names import nearest_name
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 
@@ -49,12 +50,7 @@ def load_preset(name: str, **changes: object) -> Preset:
         ValueError: no such preset, an unknown entry, or a value out of its range.
     """
     if name not in preset_names():
-        raise ValueError(f"unknown preset {name!r}: known are {', '.join(preset_names())}")
+        nearest = nearest_name(name, preset_names())
+        raise ValueError(f"unknown preset {name!r}; known: {', '.join(preset_names())}; nearest: {nearest!r}")
     text = files("spaces").joinpath("presets", f"{name}.toml").read_text()
-    try:
-        return Preset.model_validate({**tomllib.loads(text), **changes})
-    except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        where, message = ".".join(map(str, found["loc"])), found["msg"].removeprefix("Value error, ")
-        given = "" if found["type"] == "value_error" else f", not {found['input']!r}"
-        raise ValueError(f"{where}: {message}{given}" if where else message) from error
+    return Preset.model_validate({**tomllib.loads(text), **changes})

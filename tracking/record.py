@@ -103,7 +103,7 @@ METRICS: dict[str, Metric] = {
     "hypervolume": Metric(
         "product", "higher", "Room that a sweep's front dominates above its reference.", "hypervolume", "{:.3g}"
     ),
-    "seconds": Metric("s", "lower", "Wall time that the trial took.", "seconds", "{:.1f}"),
+    "seconds": Metric("s", "lower", "Wall time of the trial's epochs, summed.", "seconds", "{:.1f}"),
 }
 
 

@@ -80,10 +80,10 @@ class SweepRuns:
         now = int(time.time() * 1000)
         client.log_metric(self._map.parent, "hypervolume", front.hypervolume, now, len(front.points))
 
-    def end(self) -> None:
-        """Mark the parent as finished."""
+    def end(self, finished: bool) -> None:
+        """Mark the parent as finished, or as killed: it may go on."""
         if self._client is not None:
-            self._client.set_terminated(self._map.parent, status="FINISHED")
+            self._client.set_terminated(self._map.parent, status="FINISHED" if finished else "KILLED")
 
     def _tag(self, client: "MlflowClient", number: int) -> None:
         run, wanted = self._map.trials[number], self._on_front.get(number, False)
@@ -147,6 +147,7 @@ class MlflowStore:
         self._records: dict[int, TrialRecord] = {}
         self._jobs: dict[int, Callable[[], None]] = {}
         self._changed = threading.Condition()
+        self._finished = True
         self._closing = self._abandoned = self._warned = False
         self._thread = threading.Thread(target=self._work, name="mlflow-store", daemon=True)
         self._thread.start()
@@ -164,14 +165,19 @@ class MlflowStore:
         """Have the runs on the front tagged, and the front's files in `folder` attached to the parent run."""
         self._add(_FRONT_JOB, lambda: self._runs.write_front(front, folder), None)
 
-    def close(self, timeout_s: float = 60.0) -> list[int]:
+    def close(self, timeout_s: float = 60.0, *, finished: bool = True) -> list[int]:
         """Write what is left, for at most `timeout_s` seconds, and stop.
+
+        Args:
+            timeout_s: how long to wait for a server that does not answer.
+            finished: whether the sweep has ended; otherwise its run is shown as killed.
 
         Returns:
             The numbers of the trials that MLflow does not show, sorted; `sync` on the next start sends them.
         """
         with self._changed:
             self._closing = True
+            self._finished = finished
             self._changed.notify_all()
         self._thread.join(timeout_s)
         with self._changed:
@@ -240,6 +246,6 @@ class MlflowStore:
 
     def _end(self) -> None:
         try:
-            self._runs.end()
+            self._runs.end(self._finished)
         except Exception as error:
             self._warn_once(error)

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from pruning.groups import find_groups
 from retrieval.datasets.base import fingerprint
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
@@ -62,11 +63,26 @@ def build_dense(settings: NetworkSettings, weights: Path | str | None = None) ->
     )
 
 
+def check_network(settings: TrialSettings) -> None:
+    """Build the dense network and find its groups, so that what cannot be pruned is known before anything is trained.
+
+    Raises:
+        ValueError: unknown weights or a shape that they do not fit, or a network whose channels cannot be traced.
+    """
+    if settings.network.weights == "imagenet":
+        # Their shape is the network's own; fetching them is left to the training.
+        settings = settings.model_copy(update={"network": settings.network.model_copy(update={"weights": None})})
+    find_groups(build_dense(settings.network), example_image(settings.data.image_size))
+
+
 def baseline_identity(settings: TrialSettings) -> str:
     """Sixteen hex digits of all that the dense weights depend on: network, training, images and their size."""
     data = open_data(settings.data)
+    start = Path(settings.network.weights or "")
     parts = {
         "network": settings.network.model_dump(),
+        # A weights file may be replaced under the same name.
+        "weights": hashlib.sha256(start.read_bytes()).hexdigest() if start.is_file() else None,
         "dense": settings.dense.model_dump(),
         "image_size": settings.data.image_size,
         "train": fingerprint(data.train.images),
@@ -129,9 +145,12 @@ def _save(training: Training, card: dict[str, object], folder: Path, image_size:
         safetensors.torch.save_file(loss.state_dict(), unfinished / _LOSS)
         (unfinished / _ONNX).write_bytes(to_onnx(network, image_size))
         (unfinished / _CARD).write_text(json.dumps(card, indent=2))
-        # Another sweep may have trained the same network meanwhile: the first one stays.
-        if not folder.exists():
+        try:
             unfinished.rename(folder)
+        except OSError:
+            # Another sweep may have trained the same network meanwhile: the first one stays.
+            if not (folder / _CARD).is_file():
+                raise
 
 
 def _dense_training(settings: TrialSettings, data: SweepData, device: torch.device) -> Training:

@@ -1,11 +1,12 @@
 """The data sets of a sweep, opened once a process."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
 from retrieval.datasets.folders import load_folder_per_class
 from retrieval.datasets.oxford import load_oxford
 from retrieval.images import ImageReader, UnreadableImagesError
@@ -25,6 +26,15 @@ class SweepData:
     def images(self) -> tuple[Path, ...]:
         """All image files, of all three."""
         return (*self.train.images, *self.select_on.images, *self.report_on.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with the images (names and bytes), the queries or their ground truth."""
+        digest = hashlib.sha256(fingerprint(self.images).encode())
+        for query in (*self.select_on.queries, *self.report_on.queries):
+            digest.update(f"{query.name} {query.box}".encode())
+            digest.update(query.positives.tobytes() + b"|" + query.junk.tobytes())
+        return digest.hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)

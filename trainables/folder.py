@@ -1,7 +1,9 @@
 """What one trial keeps on disk, under `trials/<number>/` of a sweep's storage."""
 
 import io
+import logging
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import safetensors.torch
@@ -10,6 +12,8 @@ from torch import nn
 
 from tracking.files import write_atomically
 from tracking.record import TrialRecord, read_record, write_record
+
+_log = logging.getLogger(__name__)
 
 
 class LeaseLostError(RuntimeError):
@@ -33,9 +37,16 @@ class TrialFolder:
         self._lease = lease
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last saved state, on the CPU, or None."""
+        """The last saved state, on the CPU; None when there is none, or it cannot be read: the trial starts over."""
         path = self.path / "checkpoint.pt"
-        return torch.load(path, map_location="cpu", weights_only=True) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            _log.warning("%s cannot be read, the trial starts over: %s", path, str(error).splitlines()[0])
+            return None
+        return state
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Replace the saved state."""
@@ -51,6 +62,15 @@ class TrialFolder:
             write_atomically(self.path / "weights.safetensors", safetensors.torch.save(network.state_dict()))
         write_record(self.path / "record.json", record)
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+    def note_error(self, message: str) -> None:
+        """Keep what went wrong in an attempt."""
+        write_atomically(self.path / "last_error", message)
+
+    def last_error(self) -> str | None:
+        """What went wrong in the last attempt, or None."""
+        path = self.path / "last_error"
+        return path.read_text() if path.is_file() else None
 
     def record(self) -> TrialRecord | None:
         """The record, or None while the trial has not ended."""

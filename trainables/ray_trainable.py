@@ -49,6 +49,7 @@ class RayTrial(tune.Trainable):
         self._number: int = new_config["number"]
         self._schedule = Schedule.model_validate_json(new_config["schedule"])
         self._folder = TrialFolder(self._sweep_folder, self._number)
+        # Before anything is read: from here on an older worker of this trial can write nothing more.
         self._folder.acquire(f"{ray.get_runtime_context().get_node_id()}-{uuid.uuid4()}")
         self._trial: Trial | None = None
         return True
@@ -60,9 +61,16 @@ class RayTrial(tune.Trainable):
         except (FloatingPointError, ValueError) as error:
             record = self._record(status="failed", message=f"{type(error).__name__}: {error}")
             self._folder.finish(record)
-            return {"done": True, "status": record.status, "message": record.message}
+            return {"done": True, "status": record.status}
+        except Exception as error:
+            # For the driver's record, should this have been the last attempt.
+            self._folder.note_error(f"{type(error).__name__}: {error}")
+            raise
 
     def _step(self) -> dict[str, Any]:
+        if (record := self._folder.record()) is not None:
+            # Its last worker got as far as the record, and its driver did not hear of it.
+            return {"done": True, "status": record.status}
         trial = self._trial = self._trial or self._open()
         if not trial.finished:
             trial.step()

@@ -13,7 +13,7 @@ from retrieval.network import BACKBONES, POOLINGS, choose
 class Settings(BaseModel):
     """Base of everything read from a sweep file: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -28,6 +28,12 @@ class DataSettings(Settings):
     report_on: str = "test"
     image_size: int = Field(ge=16, description="longest side in pixels that images are reduced to")
 
+    @model_validator(mode="after")
+    def _report_is_not_selection(self) -> Self:
+        if self.select_on == self.report_on:
+            raise ValueError(f"select_on and report_on are both {self.select_on!r}: a score that was searched for")
+        return self
+
 
 class NetworkSettings(Settings):
     """The dense network, as `retrieval.network.build_network` takes it."""
@@ -41,6 +47,8 @@ class NetworkSettings(Settings):
     def _names_are_known(self) -> Self:
         choose("network", BACKBONES, self.name)
         choose("pooling", POOLINGS, self.pooling)
+        if self.name == "mini_resnet" and self.weights == "imagenet":
+            raise ValueError("mini_resnet has no imagenet weights: leave weights out, or name a file")
         return self
 
 

@@ -1,6 +1,7 @@
 """The one place where the number of threads of this process is set."""
 
 import os
+from pathlib import Path
 
 import faiss
 import torch
@@ -18,5 +19,10 @@ def use_threads(count: int) -> None:
 
 
 def available_threads() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
+    """The cores that this process may use: those it may run on, or what its container's quota comes to."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

@@ -53,7 +53,7 @@ class Training:
         return mean_loss
 
     def first_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Some batches of the running epoch again, to measure statistics on."""
+        """The first batches of the next epoch, to measure statistics on."""
         return replace(self.batches, steps=count).epoch(self.epoch)
 
     def state_dict(self) -> dict[str, Any]:

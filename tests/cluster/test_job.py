@@ -3,10 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 import pytest
-import requests
 
 from search.local_cluster import local_head, sweep_command
 from tracking.front import read_front
@@ -48,6 +49,7 @@ def test_a_submitted_sweep_ends_with_its_trials_and_its_front(tiny_sweep, tiny_d
 
 
 def test_a_stranger_without_the_token_is_refused():
-    with local_head(1) as head:
-        answer = requests.get(f"{head.job_address}/api/jobs/", timeout=10)
-    assert answer.status_code == 401
+    with local_head(1) as head, pytest.raises(HTTPError) as refused:
+        urlopen(f"{head.job_address}/api/jobs/", timeout=10)
+    assert refused.value.code == 401
+    refused.value.close()

@@ -67,6 +67,27 @@ def test_unreadable_images_are_named_and_counted(tiny_sweep, own_data, tmp_path,
     assert "2 unreadable images" in refused("check-data", own_data)
 
 
+@pytest.mark.parametrize("weights", ["none.safetensors", "imagenet"])
+def test_weights_that_are_not_there(tiny_sweep, tmp_path, refused, weights):
+    text = tiny_sweep.read_text().replace('name = "mini_resnet"', f'name = "mini_resnet"\nweights = "{weights}"')
+    tiny_sweep.write_text(text)
+    line = refused("sweep", tiny_sweep, "--storage", tmp_path / "sweep")
+    assert "does not exist" in line or "no imagenet weights" in line
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:1", "127.0.0.1:1"])
+def test_an_address_where_no_cluster_answers(tiny_sweep, tmp_path, refused, address):
+    line = refused("sweep", tiny_sweep, "--storage", tmp_path / "sweep", "--address", address)
+    assert address in line
+
+
+def test_train_checks_its_images_too(tiny_sweep, own_data, tmp_path, refused):
+    victim = sorted((own_data / "train").rglob("*.jpg"))[0]
+    victim.write_bytes(b"")
+    line = refused("train", tiny_sweep, "--data", own_data, "--baselines", tmp_path / "baselines")
+    assert "1 unreadable image" in line
+
+
 def test_a_storage_with_something_else_in_it(tiny_sweep, tmp_path, refused):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()

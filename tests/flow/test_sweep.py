@@ -112,22 +112,21 @@ def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(swept
     assert [record.provenance["time_utc"] for record in records][:4] == before
 
 
-def test_pick_export_verify(swept, prunefront, tmp_path, tiny_baseline):
+def test_pick_export_verify(swept, prunefront, tmp_path):
     picked = prunefront("pick", swept, "--min-map", 0.01, "--json")
     assert picked.returncode == 0, picked.stderr
     choice = json.loads(picked.stdout)
     assert choice["metrics"]["speedup"] > 1
     bundle = tmp_path / "bundle"
-    shelf = ("--baselines", tiny_baseline.folder.parent)
-    exported = prunefront("export", swept, choice["number"], "--out", bundle, *shelf)
+    exported = prunefront("export", swept, choice["number"], "--out", bundle)
     assert exported.returncode == 0, exported.stderr
     verified = prunefront("verify", bundle)
     assert verified.returncode == 0, verified.stderr
     assert verified.stdout.count("ok  ") == 3
-    again = prunefront("export", swept, choice["number"], "--out", bundle, *shelf)
+    again = prunefront("export", swept, choice["number"], "--out", bundle)
     assert again.returncode == 2
     assert "is there already" in again.stderr
-    nobody = prunefront("export", swept, 77, "--out", tmp_path / "other", *shelf)
+    nobody = prunefront("export", swept, 77, "--out", tmp_path / "other")
     assert nobody.returncode == 2
     assert "trial 77" in nobody.stderr
     assert not (tmp_path / "other").exists()
@@ -144,6 +143,12 @@ def _broken_bundles_are_noticed(bundle: Path, tmp_path: Path, prunefront) -> Non
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert f"{name} was changed" in done.stderr
+    for name, sums in (("emptied", b""), ("cut", (bundle / "SHA256SUMS").read_bytes()[:140]), ("garbled", b"\xff\xfe")):
+        broken = shutil.copytree(bundle, tmp_path / name)
+        (broken / "SHA256SUMS").write_bytes(sums)
+        done = prunefront("verify", broken)
+        assert done.returncode == 1
+        assert "SHA256SUMS was changed" in done.stderr
     lying = shutil.copytree(bundle, tmp_path / "lying")
     metrics = json.loads((lying / "metrics.json").read_text())
     said = metrics["test_map"] + 0.01
@@ -177,6 +182,26 @@ def test_the_storage_of_another_sweep_is_left_alone(swept, tiny_sweep, tiny_base
     assert done.returncode == 2
     assert "holds another sweep" in done.stderr
     assert sorted((path.name, path.stat().st_mtime_ns) for path in swept.rglob("*")) == before
+
+
+def test_changed_data_and_damaged_records_are_refused(swept, tmp_path, tiny_baseline):
+    copy = shutil.copytree(swept, tmp_path / "copy")
+    file = tmp_path / "tiny.toml"
+    file.write_text((swept.parent / "tiny.toml").read_text())
+    (copy / "trials" / "2" / "record.json").write_text('{"number": 2')
+    damaged = subprocess.run(
+        command(file, copy, tiny_baseline.folder.parent), capture_output=True, text=True, timeout=120
+    )
+    assert damaged.returncode == 2
+    assert "record.json is not a trial's record" in damaged.stderr
+    # The same path with other images in it.
+    card = json.loads((copy / "sweep.json").read_text())
+    (copy / "sweep.json").write_text(json.dumps({**card, "data": "0" * 16}))
+    changed = subprocess.run(
+        command(file, copy, tiny_baseline.folder.parent), capture_output=True, text=True, timeout=120
+    )
+    assert changed.returncode == 2
+    assert "have changed since the sweep" in changed.stderr
 
 
 def test_a_sweep_whose_driver_is_killed_finishes_with_exactly_its_trials(tiny_sweep, tmp_path, tiny_baseline):

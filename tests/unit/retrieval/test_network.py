@@ -54,5 +54,3 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         build_network("mini_resnet", descriptor_size=8, weights=tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match="does not exist"):
         build_network("mini_resnet", weights=tmp_path / "none.safetensors")
-    with pytest.raises(ValueError, match="no imagenet weights"):
-        build_network("mini_resnet", weights="imagenet")

@@ -31,6 +31,12 @@ def test_every_sweep_that_comes_along_loads(file):
         ("trials = 4", "trials = 0", "search.trials: .*greater than or equal to 1, not 0"),
         ("trials = 4", 'trials = "many"', "search.trials: .*valid integer.*not 'many'"),
         ("pairs = 25", "pairs = ", "is not TOML"),
+        ("[search]", "[resources]\ngpus = 1.5\n[search]", r"resources: .*gpus is 1\.5"),
+        ("learning_rate = 3e-3", "learning_rate = inf", "dense.learning_rate: .*finite number"),
+        ('name = "tiny"', 'name = ".."', "name: .*pattern"),
+        ("image_size = 64\n\n[network]", 'image_size = 64\nreport_on = "val"\n\n[network]', "select_on and report_on"),
+        ('name = "mini_resnet"', 'name = "mini_resnet"\nweights = "imagenet"', "no imagenet weights"),
+        ('preset = "filters"', 'preset = "filtres"', "unknown preset 'filtres'.*nearest: 'filters'"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(tiny_sweep, old, new, message):

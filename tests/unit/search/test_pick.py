@@ -70,6 +70,11 @@ def test_the_advice_holds_when_it_is_followed():
         assert pick(found, [Limit(option, metric, loosened * unit, unit)]).point.number == 0
 
 
+def test_a_limit_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="--min-map is nan"):
+        Limit("--min-map", "map", float("nan"))
+
+
 def test_a_sweep_without_finished_trials_has_nothing_to_pick():
     with pytest.raises(ValueError, match="no finished trial"):
         pick(front(), [])

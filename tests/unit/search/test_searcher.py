@@ -112,7 +112,26 @@ def test_a_lost_worker_leaves_a_failed_record(tmp_path):
     record = TrialFolder(tmp_path, number).record()
     assert record.status == "failed"
     assert "worker was lost" in record.message
+    assert record.schedule is not None
     assert search.failed == 1
+
+
+def test_the_last_error_of_a_lost_worker_is_the_records_message(tmp_path):
+    search = searcher(tmp_path)
+    folder = TrialFolder(tmp_path, search.suggest("a")["number"])
+    folder.acquire("worker")
+    folder.note_error("OutOfMemoryError: 80 GiB")
+    search.on_trial_complete("a", error=True)
+    assert folder.record().message == "OutOfMemoryError: 80 GiB"
+
+
+def test_a_record_that_a_worker_wrote_in_time_stands(tmp_path):
+    search = searcher(tmp_path)
+    config = search.suggest("a")
+    leave_record(tmp_path, config)
+    search.on_trial_complete("a", error=True)
+    assert TrialFolder(tmp_path, config["number"]).record().status == "finished"
+    assert search.finished == 1
 
 
 def test_after_too_many_failures_the_search_gives_up(tmp_path):

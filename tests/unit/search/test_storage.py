@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,29 +15,30 @@ def config(tiny_sweep):
 
 def test_a_claimed_folder_gives_its_configuration_back(config, tmp_path):
     storage = SweepStorage(tmp_path / "sweep")
-    storage.claim(config)
-    storage.claim(config)
-    assert storage.config() == config
+    storage.claim(config, "data", tmp_path)
+    storage.claim(config, "data", tmp_path)
+    assert storage.card().config == config
+    assert storage.card().baselines == tmp_path
 
 
 def test_the_folder_of_another_sweep_is_refused_and_says_what_differs(config, tmp_path):
     storage = SweepStorage(tmp_path / "sweep")
-    storage.claim(config)
+    storage.claim(config, "data", tmp_path)
     other = config.model_copy(update={"finetune": config.finetune.model_copy(update={"epochs": 7})})
     before = (storage.path / "sweep.json").read_bytes()
     with pytest.raises(ValueError, match=r"another sweep \('tiny', differs in: finetune\)"):
-        storage.claim(other)
+        storage.claim(other, "data", tmp_path)
     assert (storage.path / "sweep.json").read_bytes() == before
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(config, tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ValueError, match="not empty and holds no sweep"):
-        SweepStorage(tmp_path).check(config)
+        SweepStorage(tmp_path).check(config, "data")
     with pytest.raises(ValueError, match="is a file"):
-        SweepStorage(tmp_path / "thesis.tex").check(config)
+        SweepStorage(tmp_path / "thesis.tex").check(config, "data")
     with pytest.raises(ValueError, match="holds no sweep"):
-        SweepStorage(tmp_path).config()
+        SweepStorage(tmp_path).card()
 
 
 def test_one_process_at_a_time_holds_a_sweep_and_a_killed_one_lets_go(tmp_path):
@@ -55,3 +57,30 @@ def test_one_process_at_a_time_holds_a_sweep_and_a_killed_one_lets_go(tmp_path):
         holder.communicate()
     with SweepStorage(tmp_path).lock():
         assert (tmp_path / ".lock").exists()
+
+
+def test_other_data_under_the_same_path_is_refused(config, tmp_path):
+    storage = SweepStorage(tmp_path / "sweep")
+    storage.claim(config, "data", tmp_path)
+    with pytest.raises(ValueError, match="have changed since"):
+        storage.check(config, "other data")
+
+
+def test_a_first_start_that_was_killed_does_not_lock_the_second_out(config, tmp_path):
+    storage = SweepStorage(tmp_path / "sweep")
+    storage.path.mkdir()
+    (storage.path / ".lock").touch()
+    (storage.path / ".sweep.json.abc123").touch()
+    storage.claim(config, "data", tmp_path)
+    assert not (storage.path / ".sweep.json.abc123").exists()
+
+
+def test_a_damaged_card_is_named(config, tmp_path):
+    (tmp_path / "sweep.json").write_text("{")
+    with pytest.raises(ValueError, match=r"sweep\.json is damaged"):
+        SweepStorage(tmp_path).check(config, "data")
+
+
+def test_a_uri_is_refused():
+    with pytest.raises(ValueError, match="is a URI"):
+        SweepStorage(Path("s3://bucket/x"))

@@ -30,6 +30,13 @@ def test_the_commands_name_the_page_the_store_and_a_trial_that_pick_would_choose
     assert pick(found, [Limit("--min-map", "map", limit)]).point.number == exported == 1
 
 
+def test_paths_with_spaces_are_quoted_and_a_server_is_an_address(tmp_path):
+    folder = tmp_path / "my runs"
+    text = "\n".join(whats_next(front((0.7, 1.0)), folder, "http://server:5000"))
+    assert f"'{folder}'" in text
+    assert "the runs in MLflow:   http://server:5000\n" in text
+
+
 def test_a_front_far_below_the_dense_network_still_gets_an_export_command(tmp_path):
     lines = whats_next(front((0.2, 1.5), (0.1, 3.0)), tmp_path, "http://server")
     assert " export " in lines[-1]

@@ -29,3 +29,20 @@ def test_damaged_images_are_all_named_and_counted(tiny_data, tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="none does not exist"):
         open_data(DataSettings(root=tmp_path / "none", image_size=64))
+
+
+def test_the_fingerprint_changes_with_images_and_with_ground_truth(tiny_data, tmp_path):
+    def fingerprint_of(root) -> str:
+        open_data.cache_clear()
+        return open_data(DataSettings(root=root, image_size=64)).fingerprint
+
+    copy = shutil.copytree(tiny_data, tmp_path / "copy")
+    original = fingerprint_of(tiny_data)
+    assert fingerprint_of(copy) == original
+    victim = sorted((copy / "val" / "gt").glob("*_ok.txt"))[0]
+    victim.write_text("\n".join(victim.read_text().splitlines()[1:]))
+    without_one_positive = fingerprint_of(copy)
+    assert without_one_positive != original
+    image = sorted((copy / "train").rglob("*.jpg"))[0]
+    image.write_bytes(image.read_bytes() + b"\0")
+    assert fingerprint_of(copy) not in (original, without_one_positive)
