@@ -29,8 +29,8 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 	$(PY) -m search mini --out $(DATA) --seed 0
 	$(PY) -m search.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
 
-test: $(SETUP)  ## All tests but the slow ones (at most 15 minutes on 2 cores)
-	$(PY) -m pytest -m "not slow"
+test: $(SETUP)  ## All tests (at most 15 minutes on 2 cores)
+	$(PY) -m pytest
 
 check: lint  ## Lint, types and the fast tests
 	$(PY) -m pytest -m "not ray and not slow"
