@@ -78,7 +78,7 @@ def photograph(page: Path, picture: Path) -> None:
 
 def main(sweep: Path) -> None:
     """Refresh README.md and the picture from the sweep's folder."""
-    front, config = read_front(sweep), SweepStorage(sweep).config()
+    front, config = read_front(sweep), SweepStorage(sweep).card().config
     readme = ROOT / "README.md"
     readme.write_text(replace_block(readme.read_text(), "front", figures(front, config)))
     PICTURE.parent.mkdir(exist_ok=True)
