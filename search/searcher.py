@@ -95,7 +95,8 @@ class StudySearcher(Searcher):
         """Whether more trials failed than the sweep allows."""
         return self.failed > self._max_failures
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # Tune's own annotation leaves FINISHED out
+    # Tune's own annotation leaves FINISHED out.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """A trial's config; None while enough are running; FINISHED when none is wanted any more."""
         if self.gave_up or (not self._running and self.finished >= self._trials):
             return Searcher.FINISHED

@@ -9,12 +9,13 @@ import torch
 from ray import tune
 
 from pruning.schedule import Schedule
+from retrieval.images import UnreadableImagesError
 from spaces.params import params_of
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.assigned import take_assigned
-from trainables.baseline import need_baseline
-from trainables.folder import TrialFolder
+from trainables.baseline import baseline_identity, need_baseline
+from trainables.folder import LeaseLostError, TrialFolder
 from trainables.meter import MeterClient
 from trainables.settings import TrialSettings
 from trainables.trial import Trial
@@ -40,8 +41,8 @@ class RayTrial(tune.Trainable):
     ) -> None:
         """Called once a worker process; the keyword arguments come from `tune.with_parameters`."""
         self._device = take_assigned()
-        self._settings, self._sweep_folder, self._measure = settings, storage, meter
-        self._baseline = need_baseline(settings, baselines)
+        self._settings, self._measure = settings, meter
+        self._sweep_folder, self._baselines = storage, baselines
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -58,14 +59,17 @@ class RayTrial(tune.Trainable):
         """One epoch, and after the last one the measurements and the record."""
         try:
             return self._step()
-        except (FloatingPointError, ValueError) as error:
-            record = self._record(status="failed", message=f"{type(error).__name__}: {error}")
+        except LeaseLostError:
+            raise  # the folder is another worker's now
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            if not is_own_fault(error):
+                # For the driver's record, should this have been the last attempt.
+                self._folder.note_error(message)
+                raise
+            record = self._record(status="failed", message=message)
             self._folder.finish(record)
             return {"done": True, "status": record.status}
-        except Exception as error:
-            # For the driver's record, should this have been the last attempt.
-            self._folder.note_error(f"{type(error).__name__}: {error}")
-            raise
 
     def _step(self) -> dict[str, Any]:
         if (record := self._folder.record()) is not None:
@@ -87,7 +91,8 @@ class RayTrial(tune.Trainable):
         return result
 
     def _open(self) -> Trial:
-        trial = Trial(self._schedule, self._settings, self._baseline, device=self._device)
+        baseline = need_baseline(self._settings, self._baselines)
+        trial = Trial(self._schedule, self._settings, baseline, device=self._device)
         if (state := self._folder.load_checkpoint()) is not None:
             trial.load_state_dict(state)
         return trial
@@ -103,8 +108,16 @@ class RayTrial(tune.Trainable):
                 device=str(self._device),
                 threads=str(torch.get_num_threads()),
                 seed=str(self._settings.finetune.seed),
-                baseline=self._baseline.folder.name,
+                baseline=baseline_identity(self._settings),
                 node=ray.util.get_node_ip_address(),
             ),
             **fields,
         )
+
+
+def is_own_fault(error: Exception) -> bool:
+    """Whether an error follows from the trial itself, so that another attempt elsewhere would end the same way.
+
+    Images that cannot be read were read when the sweep began: that is the node's fault, or its mount's.
+    """
+    return isinstance(error, FloatingPointError | ValueError) and not isinstance(error, UnreadableImagesError)
