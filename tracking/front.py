@@ -129,6 +129,8 @@ def read_front(folder: Path) -> Front:
         ValueError: the file is damaged; names it.
     """
     path = folder / "front.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no front.json: the folder of a sweep that has finished is right")
     try:
         return Front.model_validate_json(path.read_bytes())
     except ValidationError as error:
