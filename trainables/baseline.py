@@ -107,7 +107,9 @@ def need_baseline(settings: TrialSettings, cache: Path) -> Baseline:
     """
     baseline = find_baseline(settings, cache)
     if baseline is None:
-        raise FileNotFoundError(f"no trained baseline in {cache}: is it on storage that every node sees, or was it moved?")
+        raise FileNotFoundError(
+            f"no trained baseline in {cache}: is it on storage that every node sees, or was it moved?"
+        )
     return baseline
 
 
