@@ -32,7 +32,7 @@ class SweepStorage:
     """
 
     def __init__(self, path: Path) -> None:
-        if "://" in str(path) or ":/" in str(path):
+        if ":/" in str(path):  # what pathlib makes of "s3://bucket/x"
             raise ValueError(f"storage {path} is a URI: a folder on a file system that every node sees is right")
         self.path = path.expanduser().resolve()
 
