@@ -78,23 +78,23 @@ def train(
     """
     import torch
 
-    from retrieval.images import ImageReader
     from search.config import load_config
-    from trainables.baseline import check_network, find_baseline, need_baseline, train_baseline
+    from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
     from trainables.data import check_images, open_data
     from trainables.threads import available_threads, use_threads
 
+    shelf = baselines.resolve()
     with input_is_checked():
         settings = load_config(file, data=data).trial_settings
-        check_network(settings)
-        check_images(open_data(settings.data).images, ImageReader(None, cache_bytes=0))
-        found = find_baseline(settings, baselines.resolve())
+        dense_groups(settings)  # a network that cannot be pruned is not worth training
+        check_images(open_data(settings.data).images)
+        found = find_baseline(settings, shelf)
     if found is None:
         use_threads(available_threads())
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        for point in train_baseline(settings, baselines.resolve(), device):
+        for point in train_baseline(settings, shelf, device):
             typer.echo(f"epoch {point.epoch}: loss {point.loss:.3f}, mAP {point.map:.4f}, {point.seconds:.1f} s")
-        found = need_baseline(settings, baselines.resolve())
+        found = need_baseline(settings, shelf)
     typer.echo(f"the dense network is in {found.folder}")
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from retrieval.datasets.base import RetrievalSet
 from retrieval.datasets.oxford import load_oxford
-from retrieval.images import ImageReader
 from trainables.data import check_images, open_data
 from trainables.settings import DataSettings
 
@@ -23,14 +22,14 @@ def describe_data(folder: Path) -> Iterator[str]:
         yield f"{folder}: Oxford5k layout (jpg/, gt/)"
         found = load_oxford(folder, name=folder.name)
         yield _describe(found)
-        yield f"{check_images(found.images, ImageReader(None, cache_bytes=0))} images read: all are sound"
+        yield f"{check_images(found.images)} images read: all are sound"
     elif (folder / settings.select_on / "gt").is_dir():
         data = open_data(settings)
         yield f"{folder}: a sweep's data: {settings.train}/ by place, and two splits in the Oxford5k layout"
         yield f"{settings.train}: {len(data.train.images)} images of {len(data.train.classes)} places"
         yield _describe(data.select_on)
         yield _describe(data.report_on)
-        yield f"{check_images(data.images, data.reader)} images read: all are sound"
+        yield f"{check_images(data.images)} images read: all are sound"
     else:
         raise ValueError(f"{folder} has no gt/ and no {settings.select_on}/gt/: the Oxford5k layout is what is known")
 

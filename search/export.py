@@ -20,9 +20,8 @@ from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
 from trainables.folder import TrialFolder
-from trainables.scoring import score
+from trainables.scoring import score, trial_network
 from trainables.settings import DataSettings, NetworkSettings
-from trainables.trial import load_cut_network
 
 CHECKSUMS = "SHA256SUMS"
 CONTENTS = (
@@ -98,14 +97,13 @@ def export(source: Source) -> Path:
     """
     record, settings, out = source.record, source.config.trial_settings, source.out
     assert record.schedule is not None
-    folder = TrialFolder(source.storage.path, record.number)
-    network = load_cut_network(source.baseline, record.plan, folder.weights(), settings.data.image_size)
+    network = trial_network(settings, source.baseline, source.storage.path, record.number)
     # The weights are the bundle's own; where the dense network's once lay is of no use elsewhere.
     shape = settings.network.model_copy(update={"weights": None})
     card = NetworkCard(network=shape, data=settings.data)
     files = {
         "model.onnx": to_onnx(network, settings.data.image_size),
-        "weights.safetensors": folder.weights(),
+        "weights.safetensors": TrialFolder(source.storage.path, record.number).weights(),
         "network.json": card.model_dump_json(indent=2).encode(),
         "plan.json": plan_to_json(record.plan).encode(),
         "schedule.json": record.schedule.model_dump_json(indent=2).encode(),

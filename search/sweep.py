@@ -12,8 +12,7 @@ from ray import tune
 from rich.console import Console
 from rich.progress import Progress
 
-from pruning.groups import find_groups
-from retrieval.images import ImageReader
+from pruning.groups import PrunableGroup
 from search.callbacks import SweepCallback
 from search.cluster import connected, places_for, whole_node
 from search.config import SweepConfig
@@ -28,12 +27,11 @@ from tracking.files import write_atomically
 from tracking.front import Front, write_front
 from tracking.record import METRICS
 from tracking.store import MlflowStore
-from trainables.baseline import Baseline, check_network, find_baseline, need_baseline
+from trainables.baseline import dense_groups, find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
 from trainables.meter import MeterClient, start_meter
 from trainables.ray_trainable import RayTrial
-from trainables.settings import example_image
 
 
 class SweepFailedError(FailedError):
@@ -69,7 +67,7 @@ class Sweep:
         """
         with ExitStack() as stack:
             with input_is_checked():
-                check_network(self.config.trial_settings)
+                groups = dense_groups(self.config.trial_settings)
                 data = self._check_data()
                 self.storage.check(self.config, data)
                 stack.enter_context(connected(self.address))
@@ -77,14 +75,14 @@ class Sweep:
                 stack.enter_context(self.storage.lock())
                 self.storage.claim(self.config, data, self.baselines)
                 records = read_records(self.storage.path)
-            baseline = self._dense_network()
+            self._train_dense()
             dense = self._dense_metrics()
             meter = start_meter(self.config.latency.threads)
             store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
             finals = Finals(self.config, self.storage.path, self.baselines, meter)
             store.sync(finals.merged(records))
             try:
-                self._search(baseline, places, meter, store)
+                self._search(groups, places, meter, store)
                 front = self._finish(dense, finals, store)
             except BaseException:
                 store.close(finished=False)
@@ -97,21 +95,17 @@ class Sweep:
         data = open_data(self.config.data)
         with self._bar() as progress:
             task = progress.add_task("reading every image once")
-            count = check_images(
-                data.images,
-                ImageReader(self.config.data.image_size, cache_bytes=0),
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
+            count = check_images(data.images, lambda done, total: progress.update(task, completed=done, total=total))
         self._say(f"{count} images read: all are sound")
         return data.fingerprint
 
-    def _dense_network(self) -> Baseline:
-        """The dense network, trained now unless it has been before."""
+    def _train_dense(self) -> None:
+        """Train the dense network, unless it has been before."""
         settings = self.config.trial_settings
         found = find_baseline(settings, self.baselines)
         if found is not None:
             self._say(f"dense network: trained before ({found.folder})")
-            return found
+            return
         options = whole_node(self.config.resources)
         epochs: Any = train_dense.options(num_returns="streaming", **options).remote(settings, self.baselines)
         with self._bar() as progress:
@@ -121,7 +115,7 @@ class Sweep:
                 line = f"dense epoch {point.epoch}: loss {point.loss:.3f}, mAP {METRICS['map'].show(point.map)}"
                 self._say(line)
                 progress.update(task, completed=point.epoch)
-        return need_baseline(settings, self.baselines)
+        need_baseline(settings, self.baselines)  # or say that this node does not see what another has written
 
     def _dense_metrics(self) -> dict[str, float]:
         path = self.storage.path / "dense.json"
@@ -133,10 +127,10 @@ class Sweep:
         self._say(f"dense mAP {METRICS['map'].show(metrics['map'])} on the validation queries")
         return metrics
 
-    def _search(self, baseline: Baseline, places: int, meter: MeterClient, store: MlflowStore) -> None:
+    def _search(self, groups: tuple[PrunableGroup, ...], places: int, meter: MeterClient, store: MlflowStore) -> None:
         """Run trials until as many have finished as the budget says."""
         config, storage = self.config, self.storage.path
-        searcher = self._searcher(baseline, places)
+        searcher = self._searcher(groups, places)
         progress = SweepProgress(
             self.console,
             read_records(storage),
@@ -180,10 +174,9 @@ class Sweep:
             ended = sum(record.status != "failed" for record in read_records(storage))
             raise SweepFailedError(f"interrupted with {ended} of {config.search.trials} trials: {GO_ON}")
 
-    def _searcher(self, baseline: Baseline, places: int) -> StudySearcher:
+    def _searcher(self, groups: tuple[PrunableGroup, ...], places: int) -> StudySearcher:
         config = self.config
-        groups = find_groups(baseline.network(), example_image(config.data.image_size))
-        space = Space(tuple(groups), config.space.resolve(), config.finetune.epochs, config.finetune.learning_rate)
+        space = Space(groups, config.space.resolve(), config.finetune.epochs, config.finetune.learning_rate)
         return StudySearcher(
             self.storage.path,
             space,

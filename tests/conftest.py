@@ -98,7 +98,7 @@ def tiny_sweep(tmp_path: Path, tiny_data: Path) -> Path:
     return file
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prunefront():
     """The command line as a person runs it: in a process of its own, output captured."""
 

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pruning.groups import find_groups
+from pruning.groups import PrunableGroup, find_groups
 from retrieval.datasets.base import fingerprint
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
@@ -63,8 +63,8 @@ def build_dense(settings: NetworkSettings, weights: Path | str | None = None) ->
     )
 
 
-def check_network(settings: TrialSettings) -> None:
-    """Build the dense network and find its groups, so that what cannot be pruned is known before anything is trained.
+def dense_groups(settings: TrialSettings) -> tuple[PrunableGroup, ...]:
+    """The groups of the dense network, before it is trained: so what cannot be pruned is known first.
 
     Raises:
         ValueError: unknown weights or a shape that they do not fit, or a network whose channels cannot be traced.
@@ -72,7 +72,7 @@ def check_network(settings: TrialSettings) -> None:
     if settings.network.weights == "imagenet":
         # Their shape is the network's own; fetching them is left to the training.
         settings = settings.model_copy(update={"network": settings.network.model_copy(update={"weights": None})})
-    find_groups(build_dense(settings.network), example_image(settings.data.image_size))
+    return tuple(find_groups(build_dense(settings.network), example_image(settings.data.image_size)))
 
 
 def baseline_identity(settings: TrialSettings) -> str:

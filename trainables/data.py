@@ -9,7 +9,7 @@ from pathlib import Path
 from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
 from retrieval.datasets.folders import load_folder_per_class
 from retrieval.datasets.oxford import load_oxford
-from retrieval.images import ImageReader, UnreadableImagesError
+from retrieval.images import ImageReader, UnreadableImagesError, read_image
 from trainables.settings import DataSettings
 
 
@@ -54,11 +54,7 @@ def open_data(settings: DataSettings) -> SweepData:
     )
 
 
-def check_images(
-    images: Sequence[Path],
-    reader: ImageReader,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> int:
+def check_images(images: Sequence[Path], progress: Callable[[int, int], None] = lambda done, total: None) -> int:
     """Decode every image once, so that a damaged one ends a sweep before it has begun; returns their number.
 
     Raises:
@@ -67,7 +63,7 @@ def check_images(
     unreadable: list[Path] = []
     for done, path in enumerate(images, start=1):
         try:
-            reader.read(path)
+            read_image(path, max_size=None)
         except UnreadableImagesError as error:
             unreadable.extend(error.paths)
         progress(done, len(images))

@@ -21,22 +21,20 @@ from trainables.folder import read_records
 pytestmark = pytest.mark.ray
 
 
-def command(sweep_file: Path, storage: Path, baselines: Path, *more: object) -> list[str]:
-    words = ["sweep", sweep_file, "--storage", storage, "--baselines", baselines, *more]
-    return [sys.executable, "-m", "search", *map(str, words)]
+def sweep(sweep_file: Path, storage: Path, baselines: Path, *more: object) -> list[str]:
+    """The words of a sweep, as `prunefront` takes them."""
+    return [str(word) for word in ("sweep", sweep_file, "--storage", storage, "--baselines", baselines, *more)]
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory, tiny_data, tiny_baseline) -> Path:
+def swept(tmp_path_factory, tiny_data, tiny_baseline, prunefront) -> Path:
     """A finished sweep of four trials; its folder."""
     from conftest import TINY_SWEEP
 
     folder = tmp_path_factory.mktemp("swept")
     file = folder / "tiny.toml"
     file.write_text(TINY_SWEEP.format(data=tiny_data))
-    done = subprocess.run(
-        command(file, folder / "sweep", tiny_baseline.folder.parent), capture_output=True, text=True, timeout=400
-    )
+    done = prunefront(*sweep(file, folder / "sweep", tiny_baseline.folder.parent), timeout=400)
     assert done.returncode == 0, done.stderr
     (folder / "output.txt").write_text(done.stdout)
     return folder / "sweep"
@@ -101,11 +99,11 @@ def test_mlflow_shows_one_parent_and_a_child_for_each_trial(swept):
     assert {"front.html", "front.json", "front.parquet"} <= names
 
 
-def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(swept, tmp_path, tiny_baseline):
+def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(swept, tmp_path, tiny_baseline, prunefront):
     copy = shutil.copytree(swept, tmp_path / "copy")
     before = [record.provenance["time_utc"] for record in read_records(copy)]
-    again = command(swept.parent / "tiny.toml", copy, tiny_baseline.folder.parent, "--trials", 5)
-    done = subprocess.run(again, capture_output=True, text=True, timeout=300)
+    again = sweep(swept.parent / "tiny.toml", copy, tiny_baseline.folder.parent, "--trials", 5)
+    done = prunefront(*again, timeout=300)
     assert done.returncode == 0, done.stderr
     records = read_records(copy)
     assert [record.number for record in records] == [0, 1, 2, 3, 4]
@@ -174,41 +172,39 @@ def test_pick_names_the_limit_to_loosen(swept, prunefront):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_storage_of_another_sweep_is_left_alone(swept, tiny_sweep, tiny_baseline):
+def test_the_storage_of_another_sweep_is_left_alone(swept, tiny_sweep, tiny_baseline, prunefront):
     tiny_sweep.write_text(tiny_sweep.read_text().replace("recalibration_steps = 2", "recalibration_steps = 3"))
     before = sorted((path.name, path.stat().st_mtime_ns) for path in swept.rglob("*"))
-    other = command(tiny_sweep, swept, tiny_baseline.folder.parent)
-    done = subprocess.run(other, capture_output=True, text=True, timeout=120)
+    other = sweep(tiny_sweep, swept, tiny_baseline.folder.parent)
+    done = prunefront(*other, timeout=120)
     assert done.returncode == 2
     assert "holds another sweep" in done.stderr
     assert sorted((path.name, path.stat().st_mtime_ns) for path in swept.rglob("*")) == before
 
 
-def test_changed_data_and_damaged_records_are_refused(swept, tmp_path, tiny_baseline):
+def test_changed_data_and_damaged_records_are_refused(swept, tmp_path, tiny_baseline, prunefront):
     copy = shutil.copytree(swept, tmp_path / "copy")
     file = tmp_path / "tiny.toml"
     file.write_text((swept.parent / "tiny.toml").read_text())
     (copy / "trials" / "2" / "record.json").write_text('{"number": 2')
-    damaged = subprocess.run(
-        command(file, copy, tiny_baseline.folder.parent), capture_output=True, text=True, timeout=120
-    )
+    damaged = prunefront(*sweep(file, copy, tiny_baseline.folder.parent), timeout=120)
     assert damaged.returncode == 2
     assert "record.json is not a trial's record" in damaged.stderr
     # The same path with other images in it.
     card = json.loads((copy / "sweep.json").read_text())
     (copy / "sweep.json").write_text(json.dumps({**card, "data": "0" * 16}))
-    changed = subprocess.run(
-        command(file, copy, tiny_baseline.folder.parent), capture_output=True, text=True, timeout=120
-    )
+    changed = prunefront(*sweep(file, copy, tiny_baseline.folder.parent), timeout=120)
     assert changed.returncode == 2
     assert "have changed since the sweep" in changed.stderr
 
 
-def test_a_sweep_whose_driver_is_killed_finishes_with_exactly_its_trials(tiny_sweep, tmp_path, tiny_baseline):
+def test_a_sweep_whose_driver_is_killed_finishes_with_exactly_its_trials(
+    tiny_sweep, tmp_path, tiny_baseline, prunefront
+):
     storage, baselines = tmp_path / "sweep", tiny_baseline.folder.parent
-    words = command(tiny_sweep, storage, baselines)
+    words = sweep(tiny_sweep, storage, baselines)
     with (tmp_path / "first.log").open("w") as log:
-        driver = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+        driver = subprocess.Popen([sys.executable, "-m", "search", *words], stdout=log, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 240
         # Killed as soon as one trial has ended: others are at work then.
@@ -220,7 +216,7 @@ def test_a_sweep_whose_driver_is_killed_finishes_with_exactly_its_trials(tiny_sw
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     finished_before = {record.number: record for record in read_records(storage)}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=400)
+    done = prunefront(*words, timeout=400)
     assert done.returncode == 0, done.stderr
     records = read_records(storage)
     assert [record.number for record in records] == [0, 1, 2, 3]

@@ -10,7 +10,7 @@ from trainables.settings import DataSettings
 def test_every_image_of_a_sound_benchmark_is_read(tiny_data):
     data = open_data(DataSettings(root=tiny_data, image_size=64))
     seen = []
-    count = check_images(data.images, data.reader, lambda done, total: seen.append((done, total)))
+    count = check_images(data.images, lambda done, total: seen.append((done, total)))
     assert count == len(list(tiny_data.rglob("*.jpg")))
     assert seen[-1] == (count, count)
 
@@ -22,7 +22,7 @@ def test_damaged_images_are_all_named_and_counted(tiny_data, tmp_path):
     bad[1].write_bytes(bad[1].read_bytes()[:200])
     data = open_data(DataSettings(root=root, image_size=64))
     with pytest.raises(UnreadableImagesError, match="2 unreadable images") as caught:
-        check_images(data.images, data.reader)
+        check_images(data.images)
     assert list(caught.value.paths) == bad
 
 
