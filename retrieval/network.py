@@ -5,6 +5,7 @@ Letters: N images, C channels, H W height and width, D descriptor size.
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retrieval.mini_resnet import MiniResNet
-from retrieval.pooling import GeM
+from retrieval.netvlad import NetVLAD
+from retrieval.pooling import MAC, RMAC, GeM, SPoC
+from retrieval.reid import ReIDNetwork
+from retrieval.torchvision_features import mobilenet_features, resnet_features, vgg_features
 
 Entry = TypeVar("Entry")
 
@@ -33,59 +37,69 @@ class RetrievalNetwork(nn.Module):
         return F.normalize(self.projection(self.pooling(self.backbone(images_NCHW))), dim=1)
 
 
-class ResNetFeatures(nn.Module):
-    """A torchvision ResNet up to its last feature map; the classifier is dropped."""
+Backbone = Callable[[str | None], nn.Module]  # torchvision's name of the weights, None for random → feature maps
+Pooling = Callable[[int], nn.Module]  # channels → layer, N×C×H×W → one vector an image
 
-    def __init__(self, name: str, weights: str | None) -> None:
-        # Here, not above: importing torchvision takes seconds, and most commands need none of it.
-        from torchvision.models import get_model
-
-        super().__init__()
-        resnet = get_model(name, weights=weights)
-        self.out_channels = resnet.fc.in_features
-        for child, module in resnet.named_children():
-            if child not in ("avgpool", "fc"):
-                self.add_module(child, module)
-
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W → N×C×H/32×W/32."""
-        x = images_NCHW
-        for module in self.children():
-            x = module(x)
-        return x
-
-
-BACKBONES: dict[str, Callable[[str | None], nn.Module]] = {
+BACKBONES: dict[str, Backbone] = {
     "mini_resnet": lambda weights: MiniResNet(),
-    "resnet18": lambda weights: ResNetFeatures("resnet18", weights),
-    "resnet50": lambda weights: ResNetFeatures("resnet50", weights),
+    "resnet18": partial(resnet_features, "resnet18"),
+    "resnet34": partial(resnet_features, "resnet34"),
+    "resnet50": partial(resnet_features, "resnet50"),
+    "resnet101": partial(resnet_features, "resnet101"),
+    "vgg16": partial(vgg_features, "vgg16"),
+    "alexnet": partial(vgg_features, "alexnet"),
+    "mobilenet_v2": partial(mobilenet_features, "mobilenet_v2"),
+    "mobilenet_v3_large": partial(mobilenet_features, "mobilenet_v3_large"),
 }
-POOLINGS: dict[str, Callable[[], nn.Module]] = {"gem": GeM}
+POOLINGS: dict[str, Pooling] = {
+    "gem": lambda channels: GeM(),
+    "mac": lambda channels: MAC(),
+    "spoc": lambda channels: SPoC(),
+    "rmac": lambda channels: RMAC(),
+    "netvlad": NetVLAD,
+}
 
 
 def build_network(
-    name: str, *, pooling: str = "gem", descriptor_size: int | None = None, weights: str | Path | None = None
+    name: str,
+    *,
+    pooling: str = "gem",
+    descriptor_size: int | None = None,
+    weights: str | Path | None = None,
+    classes: int | None = None,
 ) -> nn.Module:
     """A retrieval network whose forward gives N×D unit vectors.
 
     Args:
         name: one of `BACKBONES`.
         pooling: one of `POOLINGS`.
-        descriptor_size: D of a learned projection; None keeps the backbone's channels as the descriptor.
+        descriptor_size: D of a learned projection; None keeps the pooled vector as the descriptor: as long as the
+            backbone has channels, times the clusters with NetVLAD.
         weights: None for a random start, "imagenet" for torchvision's weights of the backbone (fetched by
-            torchvision on first use), or a file with the whole
-            network's state dict (.safetensors, or what torch.save writes).
+            torchvision on first use), or a file with the whole network's state dict (.safetensors, or what torch.save
+            writes).
+        classes: None, or the classes of a classifier behind a BatchNorm neck: a `ReIDNetwork`, which has
+            `all_outputs(images) -> (descriptors, logits)` as well.
 
     Raises:
-        ValueError: unknown name or pooling, a descriptor size below 1, or weights that do not fit.
+        ValueError: unknown name or pooling, a descriptor size or number of classes below 1, or weights that do not
+            fit.
     """
+    for what, count in (("descriptor_size", descriptor_size), ("classes", classes)):
+        if count is not None and count < 1:
+            raise ValueError(f"{what} is {count}, must be at least 1")
+    make_backbone, make_pooling = choose("network", BACKBONES, name), choose("pooling", POOLINGS, pooling)
     backbone_weights = "DEFAULT" if weights == "imagenet" else None
-    backbone = choose("network", BACKBONES, name)(backbone_weights)
+    backbone = make_backbone(backbone_weights)
     channels = int(backbone.out_channels)  # type: ignore[arg-type]
-    if descriptor_size is not None and descriptor_size < 1:
-        raise ValueError(f"descriptor_size is {descriptor_size}, must be at least 1")
-    projection = nn.Linear(channels, descriptor_size) if descriptor_size else nn.Identity()
-    network = RetrievalNetwork(backbone, choose("pooling", POOLINGS, pooling)(), projection)
+    pool = make_pooling(channels)
+    size = _pooled_size(pool, channels)
+    projection = nn.Linear(size, descriptor_size) if descriptor_size else nn.Identity()
+    network: nn.Module
+    if classes is None:
+        network = RetrievalNetwork(backbone, pool, projection)
+    else:
+        network = ReIDNetwork(backbone, pool, projection, descriptor_size or size, classes)
     if weights and not backbone_weights:
         _load_state(network, Path(weights))
     return network
@@ -98,6 +112,12 @@ def choose(kind: str, table: dict[str, Entry], name: str) -> Entry:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"unknown {kind} {name!r}{hint}: known are {', '.join(table)}")
     return table[name]
+
+
+@torch.no_grad()
+def _pooled_size(pooling: nn.Module, channels: int) -> int:
+    """How long the pooled vector is, found by pooling a map of one position."""
+    return pooling(torch.zeros(1, channels, 1, 1)).shape[1]
 
 
 def _load_state(network: nn.Module, path: Path) -> None:
