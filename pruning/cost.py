@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -44,6 +45,24 @@ def count_macs(network: nn.Module, example_NCHW: Tensor) -> int:
 
     Additions of biases, BatchNorm, activations and pooling are not counted. The network is not changed.
     """
+    return _count_flops(network, example_NCHW).get_total_flops() // 2
+
+
+def macs_by_layer(network: nn.Module, example_NCHW: Tensor) -> dict[str, int]:
+    """Layer name → its multiply-adds in one forward pass over the whole batch.
+
+    Convolutions and linear layers only, in network order; those that do not run are left out. What
+    `count_macs` counts beyond their sum are matrix products between activations. The network is not changed.
+    """
+    flops = _count_flops(network, example_NCHW).get_flop_counts()
+    # The counter puts the class of the whole network before each name.
+    totals = {name.partition(".")[2]: sum(counts.values()) for name, counts in flops.items() if name != "Global"}
+    layers = [name for name, layer in network.named_modules() if isinstance(layer, (_ConvNd, nn.Linear))]
+    return {name: totals[name] // 2 for name in layers if name in totals}
+
+
+def _count_flops(network: nn.Module, example_NCHW: Tensor) -> FlopCounterMode:
+    """Run the network in evaluation mode under a counter, which sees two operations in a multiply-add."""
     training = {module: module.training for module in network.modules()}
     device = next((parameter.device for parameter in network.parameters()), example_NCHW.device)
     try:
@@ -52,7 +71,7 @@ def count_macs(network: nn.Module, example_NCHW: Tensor) -> int:
     finally:
         for module, flag in training.items():
             module.training = flag
-    return int(counter.get_total_flops()) // 2
+    return counter
 
 
 def size_bytes(network: nn.Module) -> int:

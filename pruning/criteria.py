@@ -3,6 +3,8 @@
 Letters: O filters, D the length of one, K removed, N neighbours, A rows whose neighbour was just removed.
 """
 
+import zlib
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,6 +26,44 @@ def l1_scores(filters_OD: Tensor) -> Tensor:
     Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
     """
     return checked_filters(filters_OD).double().abs().sum(dim=1)
+
+
+def l2_scores(filters_OD: Tensor) -> Tensor:
+    """Score each filter by ‖W_i‖₂; O, float64, higher = keep.
+
+    He et al., "Soft Filter Pruning for Accelerating Deep CNNs", IJCAI 2018, equation 2 with p = 2.
+    Differs from the paper: nothing.
+    Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
+    """
+    return checked_filters(filters_OD).double().norm(dim=1)
+
+
+def local_scores(filters_OD: Tensor, neighbours: int = 1) -> Tensor:
+    """Score each filter by its mean distance to its nearest neighbours, all filters alive; O, float64, higher = keep.
+
+    Wang et al., BAFD (IEEE T-Cybernetics 2021), equation 4, with the sign turned round: its H(W_i) is the
+    negative of this. It ranks filters across layers (see `pruning.allocation`); within one layer
+    `plfp_removal_order` looks again after every removal, and that is what PLFP removes by.
+    Differs from the paper: with fewer than `neighbours` others, all of them are the neighbours; a lone filter
+    scores 0.
+    Raises ValueError when `neighbours` is below 1 or `filters_OD` is not a finite, non-empty O×D matrix.
+    """
+    if neighbours < 1:
+        raise ValueError(f"neighbours must be at least 1, got {neighbours}")
+    distances_OO = pairwise_distances(filters_OD)
+    nearest_ON = distances_OO.sort(dim=1).values[:, 1 : neighbours + 1]
+    return nearest_ON.mean(dim=1) if nearest_ON.shape[1] else distances_OO.sum(dim=1)
+
+
+def random_removal_order(filters_OD: Tensor, count: int) -> Tensor:
+    """Choose `count` filters at random; K indices, int64, first removed first.
+
+    The draw is a function of the filters: the same weights give the same choice on every machine, and two
+    layers, or two trainings, give different ones.
+    Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
+    """
+    seed = zlib.crc32(checked_filters(filters_OD).cpu().contiguous().numpy().tobytes())
+    return torch.from_numpy(np.random.default_rng(seed).permutation(len(filters_OD))[:count]).to(filters_OD.device)
 
 
 def fpgm_scores(filters_OD: Tensor) -> Tensor:

@@ -3,10 +3,9 @@
 Letters: N images, C channels, H W image size; O out channels, D the length of one channel's filter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from math import floor
 from typing import Any
 
 import torch
@@ -15,19 +14,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from pruning.additions import adds_layers, is_depthwise
+from pruning.separable import ends_channels, is_one_column, is_separable, is_shifted
+from pruning.shuffles import shuffles_refused
+from pruning.stages import areas_recorded, stages_of
+
 _OPTYPE = tp.ops.OPTYPE
-# What a group may run through so that one channel can leave without touching the others. Left out are the
-# network's output and the layers that handle channels in fixed blocks or normalise across them.
-_SEPARABLE_TYPES = frozenset(
-    {
-        *(_OPTYPE.CONV, _OPTYPE.DEPTHWISE_CONV, _OPTYPE.LINEAR, _OPTYPE.BN, _OPTYPE.PRELU, _OPTYPE.PARAMETER),
-        *(_OPTYPE.ELEMENTWISE, _OPTYPE.RESHAPE, _OPTYPE.EXPAND),
-        *(_OPTYPE.CONCAT, _OPTYPE.SPLIT, _OPTYPE.SLICE, _OPTYPE.UNBIND),
-    }
-)
-# Operations that the graph takes for elementwise though they mix channels (attention, assignment in NetVLAD).
-_MIXING = ("softmax", "bmm", "mmbackward", "attention")
-_ROUNDING = 1e-9  # 0.29 · 100 is 28.999999999999996 in binary; the paper's floor means 29
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,15 @@ class PrunableGroup:
     norm_starts: for each of `norms`, where channel 0 lies in it: not 0 only behind a concatenation (DenseNet).
     width: how many channels.
     locked: whether they must all stay: the group writes the network's output (it fixes the descriptor's
-        size), or its channels cannot go one by one (grouped convolutions, GroupNorm, LayerNorm, BatchNorm
-        without scale, matrix products between activations).
+        size) and was not opened, or its channels cannot go one by one (grouped convolutions, GroupNorm,
+        LayerNorm, BatchNorm without scale, matrix products between activations, parts taken by their place).
+    residual: whether channels of two or more of `members` are added, as by a shortcut. Depthwise ones do not
+        count, nor does a product, as in squeeze-and-excitation.
+    descriptor: whether each channel is one column of the network's output.
+    stage: the run of layers of equal resolution that the group ends in, counted from 0 at the highest.
+    readers: names of the convolutions and linear layers that read these channels, in network order; depthwise
+        ones are members.
+    reader_spans: for each of `readers`, how many of its inputs one channel is: not 1 only behind a flatten.
     """
 
     id: str
@@ -51,6 +50,11 @@ class PrunableGroup:
     norm_starts: tuple[int, ...]
     width: int
     locked: bool
+    residual: bool = False
+    descriptor: bool = False
+    stage: int = 0
+    readers: tuple[str, ...] = ()
+    reader_spans: tuple[int, ...] = ()
 
     def all_but(self, channels: Iterable[int]) -> tuple[int, ...]:
         """Return the channels that are not among the given ones, ascending."""
@@ -58,53 +62,53 @@ class PrunableGroup:
         return tuple(channel for channel in range(self.width) if channel not in left_out)
 
 
-def find_groups(network: nn.Module, example_NCHW: Tensor) -> list[PrunableGroup]:
+@dataclass(frozen=True)
+class Traced:
+    """A copy of a network, in evaluation mode with all gradients on, and the way its channels take.
+
+    graph: that copy's dependency graph.
+    outputs: the graph's nodes that give what the network gives; the first one gives the descriptor.
+    stages: name of each convolution and linear layer → its run of layers of equal resolution.
+    """
+
+    network: nn.Module
+    graph: tp.DependencyGraph
+    outputs: tuple[Any, ...]
+    stages: Mapping[str, int]
+
+
+def find_groups(network: nn.Module, example_NCHW: Tensor, *, open_descriptor: bool = False) -> list[PrunableGroup]:
     """Find every group of channels that a convolution writes, in network order; the network is not changed.
 
     Network order is the order of `named_modules`. `example_NCHW` is a batch the network accepts; its values
-    do not matter. Channels that linear layers alone write (a classifier, a whitening) form no group.
+    do not matter. Channels that linear layers alone write (a classifier, a whitening) form no group. A network
+    with a method `all_outputs(images) -> tuple of tensors`, the descriptor first, is followed through that, so
+    that a classifier, which its forward leaves out, reads the descriptor.
+
+    `open_descriptor` unlocks the group whose channels are the columns of the output, when nothing else locks
+    it.
 
     Raises ValueError, naming the network, when its graph cannot be traced, has no group, or misses a
-    convolution.
+    convolution; and naming the module that puts channels into another order.
     """
-    return describe_groups(*trace(network, example_NCHW))
+    return describe_groups(trace(network, example_NCHW), open_descriptor=open_descriptor)
 
 
 def filters_of(network: nn.Module, group: PrunableGroup) -> Tensor:
     """Return the filter of each channel as a row, O×D: those of all layers that write it, one after another.
 
     Raw weights without biases, detached; a copy. For a group of one layer this is the papers' definition.
+
+    Raises ValueError, naming the layer, when a weight is not finite.
     """
-    weights = [out_channels_first(network.get_submodule(name)).flatten(1) for name in group.members]
+    weights = [_finite_weight(network, name).flatten(1) for name in group.members]
     return torch.cat(weights, dim=1).detach()
-
-
-def kept_count(width: int, ratio: float, round_to: int) -> int:
-    """How many of `width` channels stay at a ratio: width − floor(ratio · width), aligned.
-
-    Aligned to the nearest multiple of `round_to`, ties up, at least one multiple, never above `width`. Ratio
-    0 keeps all. A width below `round_to` has no multiple to go to and stays unaligned, at least 1.
-
-    Raises ValueError when `width` or `round_to` is below 1 or `ratio` is outside [0, 1).
-    """
-    if width < 1 or round_to < 1:
-        raise ValueError(f"width and round_to must be at least 1, got {width} and {round_to}")
-    if not 0 <= ratio < 1:
-        raise ValueError(f"ratio is {ratio}; it must be in [0, 1)")
-    asked = max(1, width - floor(ratio * width + _ROUNDING))
-    if ratio == 0 or width < round_to:
-        return asked
-    multiples = (2 * asked + round_to) // (2 * round_to)
-    return min(width, max(1, multiples) * round_to)
 
 
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
-def trace(network: nn.Module, example_NCHW: Tensor) -> tuple[nn.Module, tp.DependencyGraph]:
-    """Return a copy of the network, in evaluation mode with all gradients on, and that copy's dependency graph.
-
-    Raises ValueError, naming the network, when it cannot be traced.
-    """
+def trace(network: nn.Module, example_NCHW: Tensor) -> Traced:
+    """Follow the channels of a copy of the network. Raises ValueError, naming the network, when that fails."""
     name = type(network).__name__
     if example_NCHW.dim() != 4:
         raise ValueError(f"the example for {name} must be N×C×H×W, got shape {tuple(example_NCHW.shape)}")
@@ -116,80 +120,112 @@ def trace(network: nn.Module, example_NCHW: Tensor) -> tuple[nn.Module, tp.Depen
     for parameter in parameters:
         parameter.requires_grad_(parameter.is_floating_point())
     example_NCHW = example_NCHW.detach().clone().to(parameters[0].device)
-    traced(example_NCHW)  # if the network itself refuses the example, let it say so
-    return traced, _build_graph(traced, example_NCHW)
+    with areas_recorded(traced) as areas, shuffles_refused(traced):
+        run_all(traced, example_NCHW)  # if the network itself refuses the example, let it say so
+    graph, outputs = _build_graph(traced, example_NCHW)
+    return Traced(traced, graph, outputs, stages_of(areas))
 
 
-def describe_groups(network: nn.Module, graph: tp.DependencyGraph) -> list[PrunableGroup]:
+def run_all(network: nn.Module, images_NCHW: Tensor) -> list[Any]:
+    """Everything that a network makes of images, the descriptor first: of `all_outputs`, where it has that."""
+    run = getattr(network, "all_outputs", network)
+    return list(tp.utils.flatten_as_list(run(images_NCHW)))
+
+
+def describe_groups(traced: Traced, *, open_descriptor: bool = False) -> list[PrunableGroup]:
     """Describe the groups of a traced network, in network order. Raises ValueError as `find_groups` does."""
-    names = {module: name for name, module in network.named_modules()}
-    coupled = graph.get_all_groups(ignored_layers=[], root_module_types=[nn.Conv2d])
-    groups = [_describe(list(items), graph, names) for items in coupled]
-    _check_complete(network, groups)
+    names = {module: name for name, module in traced.network.named_modules()}
+    coupled = traced.graph.get_all_groups(ignored_layers=[], root_module_types=[nn.Conv2d])
+    groups = [_describe(list(items), traced, names, open_descriptor) for items in coupled]
+    _check_complete(traced.network, groups)
     order = list(names.values())
     return sorted(groups, key=lambda group: order.index(group.id))
 
 
-def _build_graph(network: nn.Module, example_NCHW: Tensor) -> tp.DependencyGraph:
-    # A tuple: a bare tensor of batch size 1 would be unpacked into an image without a batch, and groups lost.
-    inputs = (example_NCHW,)
+def _build_graph(network: nn.Module, example_NCHW: Tensor) -> tuple[tp.DependencyGraph, tuple[Any, ...]]:
+    """The dependency graph, and those of its nodes that give the network's outputs."""
+    outputs: list[Any] = []
+
+    # Given a function, the library calls it as it is. Left to itself it would unpack a batch of one image.
+    def forward(network: nn.Module, images_NCHW: Tensor) -> list[Any]:
+        outputs.extend(run_all(network, images_NCHW))
+        return outputs
+
     try:
-        graph = tp.DependencyGraph().build_dependency(network, inputs, customized_pruners={}, verbose=False)
+        graph = tp.DependencyGraph().build_dependency(
+            network, example_NCHW, forward_fn=forward, customized_pruners={}, verbose=False
+        )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the library fails in as many ways as there are operations it does not know
         name = type(network).__name__
         cause = f"{type(error).__name__}: {error}"
         raise ValueError(f"the channels of {name} cannot be traced: {cause}") from error
-    # Behind a mixing operation channels mean something else. Channels that reach one are locked (see
-    # _is_separable); followed further, as if it were elementwise, they would multiply until the memory is full.
-    for node in graph.module2node.values():
-        if _is_mixing(node):
-            node.dependencies.clear()
-    return graph
+    nodes = {node.grad_fn: node for node in graph.module2node.values()}
+    _stop_at_([node for node in nodes.values() if ends_channels(node)])
+    given = [output.grad_fn for output in outputs if isinstance(output, Tensor)]
+    return graph, tuple(nodes[step] for step in given if step in nodes)
 
 
-def _describe(items: list[Any], graph: tp.DependencyGraph, names: dict[nn.Module, str]) -> PrunableGroup:
+def _stop_at_(ends: Sequence[Any]) -> None:
+    """Let no channel be followed through the given nodes of a graph, nor be multiplied on its way there.
+
+    Channels that reach such a node are locked (see `is_separable`). Followed further, as if they were the same
+    behind it, they would multiply until the memory is full.
+    """
+    ending, waiting = set(ends), list(ends)
+    for node in ends:
+        node.dependencies.clear()
+    while waiting:
+        steps = [n for n in waiting.pop().inputs if n.type in (_OPTYPE.RESHAPE, _OPTYPE.ELEMENTWISE)]
+        for step in steps:
+            if step not in ending and ending.issuperset(step.outputs):
+                ending.add(step)
+                waiting.append(step)
+                _forget_mappings_(step)
+
+
+def _forget_mappings_(node: Any) -> None:
+    """Take a reshape for what it is when it only joins positions: the library takes all for joining channels too."""
+    node.type = _OPTYPE.ELEMENTWISE  # of which the library makes no mappings anew
+    towards = [dependency for before in node.inputs for dependency in before.dependencies if dependency.target is node]
+    for dependency in [*node.dependencies, *towards]:
+        dependency.index_mapping = [None, None]
+
+
+def _describe(items: list[Any], traced: Traced, names: dict[nn.Module, str], open_descriptor: bool) -> PrunableGroup:
     """Describe one group: items that each say which channels of a layer go with which of the root's."""
     order = list(names.values())
-    written = [item for item in items if graph.is_out_channel_pruning_fn(item.dep.handler)]
+    written = [item for item in items if traced.graph.is_out_channel_pruning_fn(item.dep.handler)]
+    read = [item for item in items if traced.graph.is_in_channel_pruning_fn(item.dep.handler)]
     writers = {names[i.dep.layer]: i for i in written if isinstance(i.dep.layer, (_ConvNd, nn.Linear))}
     scalers = {names[i.dep.layer]: i for i in written if isinstance(i.dep.layer, _BatchNorm)}
-    members = sorted(writers, key=order.index)
-    norms = sorted(scalers, key=order.index)
+    takers = {names[i.dep.layer]: i for i in read if _only_reads(i.dep.layer)}
+    members, norms, readers = (sorted(found, key=order.index) for found in (writers, scalers, takers))
     root = next(name for name in members if isinstance(writers[name].dep.layer, _ConvNd))
     width = len(out_channels_first(writers[root].dep.layer))
-    one_to_one = all(_is_shifted(item, width) for item in [*writers.values(), *scalers.values()])
+    one_to_one = all(is_shifted(item, width) for item in [*writers.values(), *scalers.values()])
     whole = all(len(out_channels_first(item.dep.layer)) == width for item in writers.values())
+    separable = one_to_one and whole and all(is_separable(item.dep.target) for item in items)
+    ends = [item for item in written if item.dep.target in traced.outputs]
+    descriptor = any(item.dep.target is traced.outputs[0] and is_one_column(item, width) for item in ends)
     return PrunableGroup(
         id=root,
         members=tuple(members),
         norms=tuple(norms),
         norm_starts=tuple(min(scalers[name].idxs) for name in norms),
         width=width,
-        locked=not (one_to_one and whole and all(_is_separable(item.dep.target) for item in items)),
+        locked=not separable or (bool(ends) and not (descriptor and open_descriptor)),
+        residual=adds_layers({item.dep.target for item in items}),
+        descriptor=descriptor,
+        stage=max(traced.stages[name] for name in members),
+        readers=tuple(readers),
+        reader_spans=tuple(len(takers[name].idxs) // width for name in readers),
     )
 
 
-def _is_shifted(item: Any, width: int) -> bool:
-    """Whether the root's channels 0, 1, … lie in this layer side by side, in the same order."""
-    shifts = {index - root for index, root in zip(item.idxs, item.root_idxs, strict=True)}
-    return len(item.idxs) == width and len(shifts) == 1
-
-
-def _is_separable(node: Any) -> bool:
-    """Whether one channel can leave this node of the graph without changing what the others compute."""
-    layer = node.module
-    if isinstance(layer, _ConvNd) and layer.groups > 1:
-        return layer.groups == layer.in_channels == layer.out_channels
-    if isinstance(layer, _BatchNorm):
-        return layer.affine  # without scale and shift a channel can be cut but not shrunk
-    return node.type in _SEPARABLE_TYPES and not _is_mixing(node)
-
-
-def _is_mixing(node: Any) -> bool:
-    operation = str(node.module).lower() if node.type == _OPTYPE.ELEMENTWISE else ""
-    return any(mixing in operation for mixing in _MIXING)
+def _only_reads(layer: Any) -> bool:
+    return isinstance(layer, (_ConvNd, nn.Linear)) and not is_depthwise(layer)
 
 
 def _check_complete(network: nn.Module, groups: Sequence[PrunableGroup]) -> None:
@@ -210,3 +246,16 @@ def out_channels_first(layer: nn.Module) -> Tensor:
     """Return a layer's weight (a BatchNorm's scale) as a view with the out channels first."""
     weight = layer.get_parameter("weight")
     return weight.transpose(0, 1) if getattr(layer, "transposed", False) else weight
+
+
+def in_features(layer: nn.Module) -> int:
+    """How many channels a convolution reads, or how many values a linear layer."""
+    return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)  # type: ignore[arg-type]
+
+
+def _finite_weight(network: nn.Module, name: str) -> Tensor:
+    weight = out_channels_first(network.get_submodule(name))
+    if not bool(weight.isfinite().all()):
+        value = "NaN" if bool(weight.isnan().any()) else "infinity"
+        raise ValueError(f"{value} in weight of {name!r}; weights must be finite to be compared")
+    return weight

@@ -2,43 +2,76 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 from pruning.methods.registry import get_method
+from pruning.per_group import FEWEST_BITS, MOST_BITS, GroupBits, Ratios
 
 _STRONG_RATIO = 0.7  # from here up the papers shrink gently, because the network must have time to follow
 
 
-class Ratios(Mapping[str, float]):
-    """Group id → share of its channels to remove, in [0, 1). Never changes; iterates in order of the ids."""
-
-    def __init__(self, ratios: Mapping[str, float]) -> None:
-        for group, ratio in ratios.items():
-            if not 0 <= ratio < 1:
-                raise ValueError(f"ratio of group {group!r} is {ratio}; it must be in [0, 1)")
-        self._ratios = dict(sorted(ratios.items()))
-
-    def __getitem__(self, group: str) -> float:
-        return self._ratios[group]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ratios)
-
-    def __len__(self) -> int:
-        return len(self._ratios)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self._ratios.items()))
-
-    def __repr__(self) -> str:
-        return f"Ratios({self._ratios})"
-
-
 def _known_method(name: str) -> str:
     return get_method(name).name
+
+
+class Sparsity(BaseModel):
+    """Single weights that go to zero: what the first half of trained pruning + quantization does.
+
+    threshold: weights of smaller magnitude go, the same threshold in all layers, as in the paper; or
+    share: the share of each layer's weights that goes, the smallest first, in [0, 1). One of the two is named.
+    penalty: λ of the penalty λ·Σ|W| that is added to the loss while it is `penalised`.
+    rounds: how often it is penalised, pruned and retrained. A share is approached in equal steps.
+    penalised_epochs, retrained_epochs: of each round; the pruned weights stay zero while the rest is retrained.
+    learning_rate: of these epochs; None for the schedule's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    share: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
+    penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    rounds: int = Field(default=1, ge=1)
+    penalised_epochs: int = Field(default=0, ge=0)
+    retrained_epochs: int = Field(default=1, ge=0)
+    learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "Sparsity":
+        if (self.threshold is None) == (self.share is None):
+            raise ValueError(f"either a threshold or a share, got threshold {self.threshold} and share {self.share}")
+        if self.penalty > 0 and self.penalised_epochs == 0:
+            raise ValueError(f"a penalty of {self.penalty} needs penalised_epochs of at least 1, got 0")
+        return self
+
+    @property
+    def epochs(self) -> int:
+        """Of all rounds."""
+        return self.rounds * (self.penalised_epochs + self.retrained_epochs)
+
+
+class Quantization(BaseModel):
+    """Weights in few bits: what the second half of trained pruning + quantization does.
+
+    bits: of each weight, 2 to 8, in layers that `group_bits` does not name.
+    group_bits: group id, or the name of a layer that belongs to no group → bits.
+    grid: "kmeans", a codebook a layer, whose centres are trained; or "uniform", equal steps a channel, trained
+        straight-through.
+    epochs: of that training; 0 only quantizes.
+    learning_rate: of these epochs; None for the schedule's.
+    huffman: whether codes are Huffman-coded on disk.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bits: int = Field(default=MOST_BITS, ge=FEWEST_BITS, le=MOST_BITS)
+    group_bits: Annotated[Mapping[str, int], AfterValidator(GroupBits), PlainSerializer(dict)] = GroupBits({})
+    grid: Literal["kmeans", "uniform"] = "kmeans"
+    epochs: int = Field(default=1, ge=0)
+    learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    huffman: bool = False
 
 
 class Schedule(BaseModel):
@@ -48,9 +81,13 @@ class Schedule(BaseModel):
     ratios: group id → share of its channels to remove, in [0, 1). A group that is not named keeps all.
     decay: what channels about to go are multiplied by after each epoch, in [0, 1); None if the method uses none.
     neighbours: how many neighbours the local criterion looks at (at least 1).
-    epochs: epochs of fine-tuning (at least 1).
+    patience: a progressive method stops once its choice and the chosen weights stood still for so many epochs;
+        None trains all epochs.
+    epochs: epochs of fine-tuning before and while channels go, or after they are gone (at least 1; 0 for trained_pq).
     learning_rate: of the backbone (above 0).
     round_to: kept widths are rounded to multiples of this (at least 1).
+    open_descriptor: whether ratios may name the group that fixes the descriptor's size.
+    sparsity, quantization: a last stage on the cut network; None leaves it out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,9 +96,13 @@ class Schedule(BaseModel):
     ratios: Annotated[Mapping[str, float], AfterValidator(Ratios), PlainSerializer(dict)]
     decay: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     neighbours: int = Field(default=1, ge=1)
-    epochs: int = Field(ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    epochs: int = Field(ge=0)
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
     round_to: int = Field(default=8, ge=1)
+    open_descriptor: bool = False
+    sparsity: Sparsity | None = None
+    quantization: Quantization | None = None
 
     @model_validator(mode="after")
     def _decay_suits_method(self) -> "Schedule":
@@ -71,6 +112,33 @@ class Schedule(BaseModel):
         if not uses_decay and self.decay is not None:
             raise ValueError(f"method {self.method!r} uses no decay, got {self.decay}; leave it None")
         return self
+
+    @model_validator(mode="after")
+    def _patience_suits_method(self) -> "Schedule":
+        if get_method(self.method).cuts_first and self.patience is not None:
+            raise ValueError(f"method {self.method!r} chooses once: leave patience None, not {self.patience}")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_suit_method(self) -> "Schedule":
+        if not get_method(self.method).removes_channels:
+            if any(self.ratios.values()):
+                raise ValueError(f"method {self.method!r} removes no channels: ratios must be 0, got {self.ratios}")
+            if self.quantization is None:
+                raise ValueError(f"method {self.method!r} needs a quantization, got None")
+        elif self.epochs == 0:
+            raise ValueError(f"method {self.method!r} needs epochs of at least 1, got 0")
+        if self.sparsity is not None and self.quantization is None:
+            raise ValueError("sparsity needs a quantization, got None: the file holds codes (8 bits lose little)")
+        if self.total_epochs == 0:
+            raise ValueError("epochs are 0 in every stage; at least one must train")
+        return self
+
+    @property
+    def total_epochs(self) -> int:
+        """Of all stages."""
+        later = (stage.epochs for stage in (self.sparsity, self.quantization) if stage is not None)
+        return self.epochs + sum(later)
 
     @property
     def identity(self) -> str:

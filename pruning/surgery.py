@@ -4,6 +4,7 @@ Letters: N images, C channels, H W image size.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ import torch_pruning as tp
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from pruning.groups import PrunableGroup, describe_groups, out_channels_first, trace
+from pruning.groups import PrunableGroup, describe_groups, in_features, out_channels_first, run_all, trace
 from pruning.names import nearest_name
 
 # Group id → the channels it keeps, ascending. A group that is not named keeps all.
@@ -21,27 +22,34 @@ _PLAN_JSON = TypeAdapter(dict[str, tuple[int, ...]])
 
 
 @torch.inference_mode(mode=False)
-def cut(network: nn.Module, plan: Mapping[str, Sequence[int]], example_NCHW: Tensor) -> nn.Module:
+def cut(
+    network: nn.Module, plan: Mapping[str, Sequence[int]], example_NCHW: Tensor, *, open_descriptor: bool = False
+) -> nn.Module:
     """Return a copy of the network without the channels that the plan does not keep.
 
     The copy has the network's modes and frozen parameters. Kept channels stay in the network's order,
     whatever order the plan names them in. So a plan, replayed on a fresh network of the same architecture,
     gives exactly the shapes that a cut network's `state_dict` fits.
 
+    With `open_descriptor` (see `find_groups`) the plan may shorten the descriptor: its columns are then the
+    kept ones, and what reads them follows. No other plan changes the shape of the output.
+
     Raises ValueError when the network cannot be traced (see `find_groups`), when the plan names an unknown or
     locked group, or channels that are none, twice the same, or out of range; and when what was achieved is
     not what the plan asked for.
     """
-    small, graph = trace(network, example_NCHW)
-    groups = describe_groups(small, graph)
+    traced = trace(network, example_NCHW)
+    small = traced.network
+    groups = describe_groups(traced, open_descriptor=open_descriptor)
     check_plan(groups, plan)
     dense_shape = _output_shape(small, example_NCHW)
-    for group in groups:
-        if group.id in plan:
-            _remove_(small, graph, group, group.all_but(plan[group.id]))
-    _check_achieved(small, network, groups, plan)
-    if _output_shape(small, example_NCHW) != dense_shape:
-        raise ValueError(f"the cut changed the output of {type(network).__name__} from shape {dense_shape}")
+    removed = {group.id: group.all_but(plan.get(group.id, range(group.width))) for group in groups}
+    for group_id, channels in removed.items():
+        _remove_(small, traced.graph, group_id, channels)
+    counts = {group_id: len(channels) for group_id, channels in removed.items()}
+    _check_achieved(small, network, groups, counts)
+    columns = sum(counts[group.id] for group in groups if group.descriptor)
+    _check_output(_output_shape(small, example_NCHW), dense_shape, columns)
     _restore_flags_(small, network)
     return small
 
@@ -82,27 +90,47 @@ def _check_kept(group: PrunableGroup, kept: Sequence[int]) -> None:
 
 @torch.no_grad()
 def _output_shape(network: nn.Module, example_NCHW: Tensor) -> torch.Size | None:
-    """Shape of what the network makes of the example; None when that is no tensor."""
-    output = network(example_NCHW.to(next(network.parameters()).device))
+    """Shape of the descriptor that the network makes of the example; None when that is no tensor."""
+    output = run_all(network, example_NCHW.to(next(network.parameters()).device))[0]
     return output.shape if isinstance(output, Tensor) else None
 
 
-def _remove_(small: nn.Module, graph: tp.DependencyGraph, group: PrunableGroup, removed: Sequence[int]) -> None:
-    if removed:
-        root = small.get_submodule(group.id)
-        graph.get_pruning_group(root, tp.prune_conv_out_channels, list(removed)).prune()
+def _remove_(small: nn.Module, graph: tp.DependencyGraph, root: str, channels: Sequence[int]) -> None:
+    if channels:
+        layer = small.get_submodule(root)
+        graph.get_pruning_group(layer, tp.prune_conv_out_channels, list(channels)).prune()
 
 
 def _check_achieved(
-    small: nn.Module, network: nn.Module, groups: Sequence[PrunableGroup], plan: Mapping[str, Sequence[int]]
+    small: nn.Module, network: nn.Module, groups: Sequence[PrunableGroup], removed: Mapping[str, int]
 ) -> None:
+    inputs_lost: Counter[str] = Counter()
     for group in groups:
         for member in group.members:
             dense = len(out_channels_first(network.get_submodule(member)))
-            asked = len(plan[group.id]) if group.id in plan else dense
             achieved = len(out_channels_first(small.get_submodule(member)))
-            if achieved != asked:
-                raise ValueError(f"{member!r} has {achieved} of {dense} channels left, the plan asked for {asked}")
+            _check_count(member, "channels", achieved, dense, removed[group.id])
+        for reader, span in zip(group.readers, group.reader_spans, strict=True):
+            inputs_lost[reader] += removed[group.id] * span
+    for reader, lost in inputs_lost.items():
+        dense = in_features(network.get_submodule(reader))
+        _check_count(reader, "inputs", in_features(small.get_submodule(reader)), dense, lost)
+
+
+def _check_count(layer: str, what: str, achieved: int, dense: int, removed: int) -> None:
+    if achieved != dense - removed:
+        raise ValueError(f"{layer!r} has {achieved} of {dense} {what} left, the plan asked for {dense - removed}")
+
+
+def _check_output(achieved: torch.Size | None, dense: torch.Size | None, columns_removed: int) -> None:
+    if dense is None:
+        return
+    asked = list(dense)
+    if columns_removed:
+        asked[1] -= columns_removed
+    if achieved is None or list(achieved) != asked:
+        sizes = tuple(achieved) if achieved is not None else None
+        raise ValueError(f"the cut changed the output from shape {tuple(dense)} to {sizes}, not to {tuple(asked)}")
 
 
 def _restore_flags_(small: nn.Module, network: nn.Module) -> None:

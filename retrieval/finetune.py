@@ -5,7 +5,7 @@ so a training that was interrupted between epochs goes on exactly as if it had n
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +55,11 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     rates: torch.optim.lr_scheduler.LRScheduler,
     device: torch.device,
+    penalty: Callable[[], Tensor] | None = None,
 ) -> float:
     """Train on the batches of one epoch, the learning rate moving on after each; returns the mean loss.
+
+    `penalty` is added to the loss at every step, and is part of the mean that is returned.
 
     Raises:
         FloatingPointError: the loss is not finite: the training has diverged.
@@ -65,6 +68,8 @@ def train_epoch(
     losses = []
     for images_NCHW, labels_N in batches:
         value = loss(network(images_NCHW.to(device)), labels_N.to(device))
+        if penalty is not None:
+            value = value + penalty()
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         optimizer.step()

@@ -1,5 +1,7 @@
 """Losses over descriptors. Letters: N images, D descriptor size, C classes."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,7 +21,16 @@ class CosineSoftmax(nn.Module):
         self.directions_CD = nn.Parameter(torch.randn(classes, descriptor_size) / descriptor_size**0.5)
         self.scale = scale
 
+    @property
+    def descriptor_size(self) -> int:
+        """D of the descriptors that it takes."""
+        return self.directions_CD.shape[1]
+
     def forward(self, descriptors_ND: Tensor, labels_N: Tensor) -> Tensor:
         """Unit descriptors N×D and class indices N → mean loss, a scalar."""
         cosines_NC = descriptors_ND @ F.normalize(self.directions_CD, dim=1).T
         return F.cross_entropy(self.scale * cosines_NC, labels_N)
+
+    def keep_(self, columns: Sequence[int]) -> None:
+        """Keep only these columns of the descriptor, in this order: a network's last channels went."""
+        self.directions_CD = nn.Parameter(self.directions_CD.detach()[:, list(columns)])

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retrieval.latency import LatencySettings
 from spaces.preset import Preset, load_preset
@@ -20,6 +20,8 @@ from trainables.settings import (
     TrialSettings,
 )
 
+Objective = Literal["map", "speedup", "compression"]
+
 
 class TrialTraining(FinetuneSettings):
     """[finetune]: how a trial trains, and for how long."""
@@ -29,29 +31,31 @@ class TrialTraining(FinetuneSettings):
 
 
 class SpaceSettings(Settings):
-    """[space]: a preset by name, and what replaces its entries."""
+    """[space]: a preset by name; every other key replaces that entry of the preset (see `spaces.preset.Preset`)."""
+
+    model_config = ConfigDict(extra="allow")
 
     preset: str
-    methods: tuple[str, ...] | None = None
-    level: tuple[float, float] | None = None
-    offset: float | None = None
-    decay: tuple[float, float] | None = None
-    neighbours: int | None = None
-    round_to: int | None = None
 
     def resolve(self) -> Preset:
         """The preset with these entries in place of its own."""
-        return load_preset(self.preset, **self.model_dump(exclude={"preset"}, exclude_none=True))
+        return load_preset(self.preset, **(self.model_extra or {}))
 
 
 class SearchSettings(Settings):
     """[search]: how many trials, towards what, proposed by whom."""
 
     trials: int = Field(ge=1)
-    objectives: tuple[Literal["map"], Literal["speedup"]] = ("map", "speedup")
+    objectives: tuple[Objective, ...] = Field(default=("map", "speedup"), min_length=2, max_length=3)
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = Field(default=0, ge=0)
     max_failures: int = Field(default=3, ge=0, description="failed trials after which the sweep gives up")
+
+    @model_validator(mode="after")
+    def _objectives_are_map_and_others(self) -> Self:
+        if self.objectives[0] != "map" or len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f'objectives are {list(self.objectives)}: "map" first, then others, each once')
+        return self
 
 
 class ResourceSettings(Settings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import safetensors.torch
 import torch
 from pydantic import BaseModel
 from torch import nn
@@ -19,20 +20,22 @@ from tracking.front import read_front
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
-from trainables.folder import TrialFolder
+from trainables.folder import PACKED, PLAIN, TrialFolder
 from trainables.scoring import score, trial_network
 from trainables.settings import DataSettings, NetworkSettings
 
 CHECKSUMS = "SHA256SUMS"
+# In every bundle; a trial with coded weights adds their packed file.
 CONTENTS = (
     "model.onnx",
-    "weights.safetensors",
+    PLAIN,
     "network.json",
     "plan.json",
     "schedule.json",
     "metrics.json",
     "provenance.json",
 )
+ALL_CONTENTS = (*CONTENTS, PACKED)
 
 
 class NetworkCard(BaseModel, frozen=True, extra="forbid"):
@@ -93,6 +96,7 @@ def export(source: Source) -> Path:
     schedule.json         how the trial pruned and trained
     metrics.json          what it scored, `test_map` included
     provenance.json       of the trial and of this export
+    weights.packed        of coded weights: the small file that weights.safetensors is unpacked from, to the bit
     SHA256SUMS            of all of these, in the form that `sha256sum -c` reads
     """
     record, settings, out = source.record, source.config.trial_settings, source.out
@@ -103,7 +107,7 @@ def export(source: Source) -> Path:
     card = NetworkCard(network=shape, data=settings.data)
     files = {
         "model.onnx": to_onnx(network, settings.data.image_size),
-        "weights.safetensors": TrialFolder(source.storage.path, record.number).weights(),
+        PLAIN: safetensors.torch.save(network.state_dict()),
         "network.json": card.model_dump_json(indent=2).encode(),
         "plan.json": plan_to_json(record.plan).encode(),
         "schedule.json": record.schedule.model_dump_json(indent=2).encode(),
@@ -111,6 +115,8 @@ def export(source: Source) -> Path:
         "provenance.json": _json(_origin(source)),
     }
     assert tuple(files) == CONTENTS
+    if (packed := TrialFolder(source.storage.path, record.number).packed()) is not None:
+        files[PACKED] = packed
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:

@@ -12,6 +12,7 @@ from ray import tune
 from rich.console import Console
 from rich.progress import Progress
 
+from pruning.allocation import Ranking, ranking_of
 from pruning.groups import PrunableGroup
 from search.callbacks import SweepCallback
 from search.cluster import connected, places_for, whole_node
@@ -67,7 +68,8 @@ class Sweep:
         """
         with ExitStack() as stack:
             with input_is_checked():
-                groups = dense_groups(self.config.trial_settings)
+                space = self.config.space.resolve()
+                groups = dense_groups(self.config.trial_settings, open_descriptor=space.descriptor == "open")
                 data = self._check_data()
                 self.storage.check(self.config, data)
                 stack.enter_context(connected(self.address))
@@ -130,12 +132,13 @@ class Sweep:
     def _search(self, groups: tuple[PrunableGroup, ...], places: int, meter: MeterClient, store: MlflowStore) -> None:
         """Run trials until as many have finished as the budget says."""
         config, storage = self.config, self.storage.path
-        searcher = self._searcher(groups, places)
+        space = self._space(groups)
+        searcher = self._searcher(space, places)
         progress = SweepProgress(
             self.console,
             read_records(storage),
             trials=config.search.trials,
-            epochs=config.finetune.epochs,
+            epochs=space.longest_trial,
             objectives=config.search.objectives,
         )
         # Tune's own state is of no use to us: a restart reads the journal and the records (docs/architecture.md).
@@ -174,9 +177,16 @@ class Sweep:
             ended = sum(record.status != "failed" for record in read_records(storage))
             raise SweepFailedError(f"interrupted with {ended} of {config.search.trials} trials: {GO_ON}")
 
-    def _searcher(self, groups: tuple[PrunableGroup, ...], places: int) -> StudySearcher:
+    def _space(self, groups: tuple[PrunableGroup, ...]) -> Space:
+        config, preset = self.config, self.config.space.resolve()
+        ranking: Ranking = {}
+        if preset.allocation == "global":
+            dense = need_baseline(config.trial_settings, self.baselines).network()
+            ranking = ranking_of(dense, groups, preset.neighbours)
+        return Space(groups, preset, config.finetune.epochs, config.finetune.learning_rate, ranking)
+
+    def _searcher(self, space: Space, places: int) -> StudySearcher:
         config = self.config
-        space = Space(groups, config.space.resolve(), config.finetune.epochs, config.finetune.learning_rate)
         return StudySearcher(
             self.storage.path,
             space,

@@ -11,16 +11,18 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pruning.surgery import cut, plan_from_json
+from pruning.packing import unpack
+from pruning.surgery import plan_from_json
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.onnx_model import describe_in, open_session
 from search.errors import BadInputError, FailedError, input_is_checked
-from search.export import CHECKSUMS, CONTENTS, NetworkCard
+from search.export import ALL_CONTENTS, CHECKSUMS, CONTENTS, NetworkCard
 from trainables.baseline import build_dense
 from trainables.data import open_data
-from trainables.settings import example_image
+from trainables.folder import PACKED, PLAIN
 from trainables.threads import available_threads
+from trainables.trial import replay
 
 DESCRIPTOR_TOLERANCE = 1e-5
 MAP_TOLERANCE = 0.005
@@ -53,6 +55,8 @@ def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
         raise BadInputError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
     yield _check_sums(bundle)
     card = NetworkCard.model_validate_json((bundle / "network.json").read_bytes())
+    if (bundle / PACKED).is_file():
+        yield _check_packed(bundle)
     yield _check_descriptors(bundle, _rebuild(bundle, card), card.data.image_size)
     yield _check_map(bundle, card, data)
 
@@ -61,23 +65,34 @@ def _check_sums(bundle: Path) -> Check:
     lines = (bundle / CHECKSUMS).read_text(errors="replace").splitlines()
     # The files are those that export writes, by its own list: a line cut out, or one that leads elsewhere, is noticed.
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if set(expected) != set(CONTENTS):
+    if set(expected) not in (set(CONTENTS), set(ALL_CONTENTS)):
         raise BundleBrokenError(f"{CHECKSUMS} was changed: it must name {', '.join(CONTENTS)}")
-    for name in CONTENTS:
+    for name in expected:
         if not (bundle / name).is_file():
             raise BundleBrokenError(f"{name} is missing")
         found = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
         if found != expected[name]:
             raise BundleBrokenError(f"{name} was changed: its SHA-256 is {found[:12]}…, not {expected[name][:12]}…")
-    return Check("checksums", f"{len(CONTENTS)} files as exported")
+    return Check("checksums", f"{len(expected)} files as exported")
+
+
+def _check_packed(bundle: Path) -> Check:
+    try:
+        unpacked = unpack((bundle / PACKED).read_bytes())
+    except ValueError as error:
+        raise BundleBrokenError(f"{PACKED} cannot be read: {error}") from error
+    plain = safetensors.torch.load_file(bundle / PLAIN)
+    different = [name for name in plain if name not in unpacked or not torch.equal(plain[name], unpacked[name])]
+    if different or len(plain) != len(unpacked):
+        raise BundleBrokenError(f"{PACKED} and {PLAIN} do not hold the same weights: {', '.join(different[:3])}")
+    size, plain_size = ((bundle / name).stat().st_size for name in (PACKED, PLAIN))
+    return Check("packed weights", f"{size:,} bytes unpack to the {plain_size:,} of {PLAIN}, equal to the bit")
 
 
 def _rebuild(bundle: Path, card: NetworkCard) -> nn.Module:
-    dense = build_dense(card.network).eval()
     plan = plan_from_json((bundle / "plan.json").read_text())
-    network = cut(dense, plan, example_image(card.data.image_size))
-    network.load_state_dict(safetensors.torch.load_file(bundle / "weights.safetensors"))
-    return network.eval()
+    weights = safetensors.torch.load_file(bundle / PLAIN)
+    return replay(build_dense(card.network).eval(), plan, weights, card.data.image_size)
 
 
 def _check_descriptors(bundle: Path, network: nn.Module, image_size: int) -> Check:

@@ -1,40 +1,99 @@
 """Presets: named files that say what a sweep may vary and between which bounds."""
 
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pruning.methods.registry import get_method
 from pruning.names import nearest_name
+from pruning.per_group import FEWEST_BITS, MOST_BITS
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
+Bits = Annotated[int, Field(ge=FEWEST_BITS, le=MOST_BITS)]
 
 
-class Preset(BaseModel):
-    """Bounds of a space; `level` and `decay` are closed ranges, `offset` the largest distance from the level."""
+class Bounds(BaseModel):
+    """Base of what a preset holds: frozen; unknown keys are errors; a pair is a closed range, the lower end first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="after")
+    def _ranges_ascend(self) -> Self:
+        for name, value in self:
+            if isinstance(value, tuple) and len(value) == 2 and value[0] > value[1] and not isinstance(value[0], str):
+                raise ValueError(f"{name} is [{value[0]}, {value[1]}]: the lower bound must come first")
+        return self
+
+
+class SparsityBounds(Bounds):
+    """Bounds of a last stage's pruning of single weights; the names are those of `pruning.schedule.Sparsity`.
+
+    share: range of the share of each layer's weights that goes.
+    """
+
+    share: tuple[Ratio, Ratio]
+    penalty: float = Field(default=0.0, ge=0)
+    rounds: int = Field(default=1, ge=1)
+    penalised_epochs: int = Field(default=0, ge=0)
+    retrained_epochs: int = Field(default=1, ge=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+
+
+class QuantizationBounds(Bounds):
+    """Bounds of a last stage's quantization; the names are those of `pruning.schedule.Quantization`.
+
+    bits: range of the common level of bits.
+    bits_offset: how far a group's bits may lie from that level.
+    """
+
+    bits: tuple[Bits, Bits]
+    bits_offset: int = Field(default=0, ge=0)
+    grid: Literal["kmeans", "uniform"] = "kmeans"
+    epochs: int = Field(default=1, ge=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    huffman: bool = False
+
+
+class Preset(Bounds):
+    """Bounds of a space.
+
+    methods: names of pruning methods, one of which each trial runs.
+    allocation: how the level becomes a ratio a group: "uniform" takes it as it is, "stage" and "group" add an offset a
+        stage or a group, "global" ranks all filters of the network together and takes that share of them (BAFD).
+    level: range of the share of channels to remove.
+    offset: the largest distance of a group's ratio from the level.
+    residual: whether groups that several layers add up to may lose channels ("joint") or keep all ("locked").
+    descriptor: whether the group that fixes the descriptor's size may lose channels ("open") or keeps all ("locked").
+    decay: range of what progressive methods multiply chosen channels by.
+    neighbours: k of the local criterion.
+    patience: epochs of standstill after which progressive methods stop; 0 for never.
+    round_to: kept widths are multiples of this.
+    sparsity, quantization: bounds of a last stage; absent without one.
+    """
+
     methods: tuple[str, ...] = Field(min_length=1)
-    level: tuple[Ratio, Ratio]
-    offset: float = Field(ge=0, lt=1)
-    decay: tuple[Ratio, Ratio]
-    neighbours: int = Field(ge=1)
-    round_to: int = Field(ge=1)
+    allocation: Literal["uniform", "stage", "group", "global"] = "group"
+    level: tuple[Ratio, Ratio] = (0.0, 0.0)
+    offset: float = Field(default=0.0, ge=0, lt=1)
+    residual: Literal["joint", "locked"] = "joint"
+    descriptor: Literal["locked", "open"] = "locked"
+    decay: tuple[Ratio, Ratio] = (0.01, 0.3)
+    neighbours: int = Field(default=1, ge=1)
+    patience: int = Field(default=0, ge=0)
+    round_to: int = Field(default=8, ge=1)
+    sparsity: SparsityBounds | None = None
+    quantization: QuantizationBounds | None = None
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> Self:
         for name in self.methods:
-            get_method(name)
-        return self
-
-    @model_validator(mode="after")
-    def _ranges_ascend(self) -> Self:
-        for name, (low, high) in (("level", self.level), ("decay", self.decay)):
-            if low > high:
-                raise ValueError(f"{name} is [{low}, {high}]: the lower bound must come first")
+            if not get_method(name).removes_channels and self.quantization is None:
+                raise ValueError(f"method {name!r} needs [space.quantization]; the preset 'trained_pq' has one")
+        if self.sparsity is not None and self.quantization is None:
+            raise ValueError("sparsity needs quantization: the file holds codes")
         return self
 
 
@@ -43,8 +102,8 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files("spaces").joinpath("presets").iterdir())
 
 
-def load_preset(name: str, **changes: object) -> Preset:
-    """A preset by name, with some of its entries replaced.
+def load_preset(name: str, **changes: Any) -> Preset:
+    """A preset by name, with some of its entries replaced; entries of a section are replaced one by one.
 
     Raises:
         ValueError: no such preset, an unknown entry, or a value out of its range.
@@ -52,5 +111,8 @@ def load_preset(name: str, **changes: object) -> Preset:
     if name not in preset_names():
         nearest = nearest_name(name, preset_names())
         raise ValueError(f"unknown preset {name!r}; known: {', '.join(preset_names())}; nearest: {nearest!r}")
-    text = files("spaces").joinpath("presets", f"{name}.toml").read_text()
-    return Preset.model_validate({**tomllib.loads(text), **changes})
+    entries = tomllib.loads(files("spaces").joinpath("presets", f"{name}.toml").read_text())
+    for key, value in changes.items():
+        merges = isinstance(value, Mapping) and isinstance(entries.get(key), Mapping)
+        entries[key] = {**entries[key], **value} if merges else value
+    return Preset.model_validate(entries)

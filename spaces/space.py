@@ -1,12 +1,15 @@
 """The space of schedules over a network's groups, and how a sampler walks it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pruning.allocation import Ranking, ranked_ratios
 from pruning.groups import PrunableGroup
 from pruning.methods.registry import get_method
-from pruning.schedule import Schedule, default_decay
+from pruning.per_group import FEWEST_BITS, MOST_BITS
+from pruning.schedule import Quantization, Schedule, Sparsity, default_decay
+from pruning.widths import can_narrow
 from spaces.preset import Preset
 
 # What the ladder's rungs remove of every group: short sweeps have a front from these alone.
@@ -15,7 +18,7 @@ HIGHEST_RATIO = 0.95
 
 
 class Sampler(Protocol):
-    """The two calls of `optuna.trial.Trial` (or FixedTrial) that a space makes."""
+    """The calls of `optuna.trial.Trial` (or FixedTrial) that a space makes."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of the choices."""
@@ -23,64 +26,136 @@ class Sampler(Protocol):
     def suggest_float(self, name: str, low: float, high: float) -> float:
         """A number in [low, high]."""
 
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """A whole number in [low, high]."""
+
 
 @dataclass(frozen=True)
 class Space:
     """All schedules that a sweep may try.
 
     The ratio of group g is `clip(level + offset_g)`: one common level carries most of the front, small offsets let
-    every group have a ratio of its own. Twelve to forty free ratios would drown a sampler.
+    every group (or every stage, as the preset's allocation says) have a ratio of its own. Twelve to forty free ratios
+    would drown a sampler. Bits are proposed in the same way.
 
-    `epochs` and `learning_rate` are the same for all trials of a sweep.
+    groups: of the dense network; locked ones are left alone.
+    ranking: of all filters, see `pruning.allocation.ranking_of`; needed by the "global" allocation alone.
+    epochs, learning_rate: of all trials; methods that remove no channels train in their last stage alone.
     """
 
     groups: tuple[PrunableGroup, ...]
     preset: Preset
     epochs: int
     learning_rate: float
+    ranking: Ranking = field(default_factory=dict)
 
     @property
     def free_groups(self) -> tuple[PrunableGroup, ...]:
-        """The groups that channels may be removed from."""
-        return tuple(group for group in self.groups if not group.locked)
+        """The groups that channels may be removed from: neither locked nor too narrow to lose any."""
+        keeps_residual = self.preset.residual == "locked"
+        return tuple(
+            group
+            for group in self.groups
+            if not group.locked
+            and not (group.residual and keeps_residual)
+            and can_narrow(group.width, self.preset.round_to)
+        )
+
+    @property
+    def longest_trial(self) -> int:
+        """Epochs of the longest trial that it may propose."""
+        sparsity, quantization = self.preset.sparsity, self.preset.quantization
+        coding = quantization.epochs if quantization else 0
+        if sparsity is not None:
+            coding += sparsity.rounds * (sparsity.penalised_epochs + sparsity.retrained_epochs)
+        return coding + (self.epochs if any(get_method(name).removes_channels for name in self.preset.methods) else 0)
 
     def propose(self, sampler: Sampler) -> Schedule:
         """Let a sampler choose every dimension."""
-        method = sampler.suggest_categorical("method", self.preset.methods)
-        level = sampler.suggest_float("level", *self.preset.level)
-        offset = self.preset.offset
-        ratios = {}
-        for group in self.free_groups:
-            shift = sampler.suggest_float(f"offset:{group.id}", -offset, offset)
-            ratios[group.id] = min(max(level + shift, 0.0), HIGHEST_RATIO)
-        decay = None
-        if get_method(method).uses_decay:
-            decay = sampler.suggest_float("decay", *self.preset.decay)
+        preset = self.preset
+        method = get_method(sampler.suggest_categorical("method", preset.methods))
+        ratios = self._ratios(sampler) if method.removes_channels else {}
         return Schedule(
-            method=method,
+            method=method.name,
             ratios=ratios,
-            decay=decay,
-            neighbours=self.preset.neighbours,
-            epochs=self.epochs,
+            decay=sampler.suggest_float("decay", *preset.decay) if method.uses_decay else None,
+            neighbours=preset.neighbours,
+            patience=None if method.cuts_first else preset.patience or None,
+            epochs=self.epochs if method.removes_channels else 0,
             learning_rate=self.learning_rate,
-            round_to=self.preset.round_to,
+            round_to=preset.round_to,
+            open_descriptor=preset.descriptor == "open",
+            sparsity=self._sparsity(sampler),
+            quantization=self._quantization(sampler),
         )
 
     def ladder(self) -> list[dict[str, Any]]:
         """Proposals to try first: every method at each rung of `LADDER`, all groups alike, the paper's decay.
 
         Ratio 0 comes once: where nothing is removed all methods are the same trial. Rungs beyond the preset's
-        level are left out.
+        level are left out. A last stage is proposed in the middle of its bounds.
         """
         low, high = self.preset.level
-        rungs = [(ratio, method) for ratio in LADDER if low <= ratio <= high for method in self.preset.methods]
-        rungs = [rung for rung in rungs if rung[0] > 0 or rung[1] == self.preset.methods[0]]
-        return [self._uniform(method, ratio) for ratio, method in rungs]
+        first = self.preset.methods[0]
+        return [
+            self._rung(method, ratio)
+            for ratio in LADDER
+            for method in self.preset.methods
+            if (low <= ratio <= high if get_method(method).removes_channels else ratio == 0)
+            and (ratio > 0 or method == first or not get_method(method).removes_channels)
+        ]
 
-    def _uniform(self, method: str, ratio: float) -> dict[str, Any]:
-        proposal: dict[str, Any] = {"method": method, "level": ratio}
-        proposal |= {f"offset:{group.id}": 0.0 for group in self.free_groups}
+    def _ratios(self, sampler: Sampler) -> dict[str, float]:
+        level = sampler.suggest_float("level", *self.preset.level)
+        free = self.free_groups
+        if self.preset.allocation == "global":
+            everywhere = ranked_ratios(self.groups, self.ranking, level)
+            return {group.id: min(everywhere[group.id], HIGHEST_RATIO) for group in free}
+        offset = self.preset.offset
+        shifts = {name: sampler.suggest_float(name, -offset, offset) for name in self._offset_names()}
+        return {
+            group.id: min(max(level + shifts.get(self._offset_name(group), 0.0), 0.0), HIGHEST_RATIO) for group in free
+        }
+
+    def _offset_name(self, group: PrunableGroup) -> str:
+        return f"offset:{group.id}" if self.preset.allocation == "group" else f"offset:stage{group.stage}"
+
+    def _offset_names(self) -> list[str]:
+        if self.preset.allocation not in ("group", "stage"):
+            return []
+        return list(dict.fromkeys(self._offset_name(group) for group in self.free_groups))
+
+    def _sparsity(self, sampler: Sampler) -> Sparsity | None:
+        if (bounds := self.preset.sparsity) is None:
+            return None
+        share = sampler.suggest_float("share", *bounds.share)
+        return Sparsity(share=share, **bounds.model_dump(exclude={"share"}))
+
+    def _quantization(self, sampler: Sampler) -> Quantization | None:
+        if (bounds := self.preset.quantization) is None:
+            return None
+        bits = sampler.suggest_int("bits", *bounds.bits)
+        reach = bounds.bits_offset
+        shifts = {g.id: sampler.suggest_int(f"bits_offset:{g.id}", -reach, reach) for g in self.groups if reach}
+        group_bits = {name: min(max(bits + shift, FEWEST_BITS), MOST_BITS) for name, shift in shifts.items()}
+        return Quantization(bits=bits, group_bits=group_bits, **bounds.model_dump(exclude={"bits", "bits_offset"}))
+
+    def _rung(self, method: str, ratio: float) -> dict[str, Any]:
+        proposal: dict[str, Any] = {"method": method}
+        if get_method(method).removes_channels:
+            proposal |= {"level": ratio} | dict.fromkeys(self._offset_names(), 0.0)
         if get_method(method).uses_decay:
             low, high = self.preset.decay
             proposal["decay"] = min(max(default_decay(ratio), low), high)
-        return proposal
+        return proposal | self._middle()
+
+    def _middle(self) -> dict[str, float]:
+        """The middle of what a last stage may be."""
+        middle: dict[str, float] = {}
+        if (sparsity := self.preset.sparsity) is not None:
+            middle["share"] = sum(sparsity.share) / 2
+        if (quantization := self.preset.quantization) is not None:
+            middle["bits"] = sum(quantization.bits) // 2
+            if quantization.bits_offset:
+                middle |= {f"bits_offset:{group.id}": 0 for group in self.groups}
+        return middle

@@ -98,6 +98,21 @@ METRICS: dict[str, Metric] = {
     "parameters": Metric("count", "lower", "Trained numbers in the network.", "M params", "{:.2f}", 1e-6),
     "macs": Metric("count", "lower", "Multiply-adds of one image, counted.", "GMACs", "{:.2f}", 1e-9),
     "size_bytes": Metric("bytes", "lower", "Bytes of the weights' file.", "MB", "{:.2f}", 1e-6),
+    "size_formula_bytes": Metric(
+        "bytes",
+        "lower",
+        "The papers' size of coded weights, dense · (1 − pruned) · bits / 32: without positions and codebooks.",
+        "MB by formula",
+        "{:.2f}",
+        1e-6,
+    ),
+    "pruned_weights": Metric(
+        "fraction",
+        "neither",
+        "Share of the cut network's convolution and linear weights that are zero.",
+        "pruned",
+        "{:.1%}",
+    ),
     "compression": Metric("ratio", "higher", "Dense bytes / bytes.", "bytes ÷", "{:.2f}"),
     "mac_ratio": Metric("ratio", "higher", "Dense multiply-adds / multiply-adds.", "MACs ÷", "{:.2f}"),
     "hypervolume": Metric(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,8 @@ from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.finetune import Batches
 from retrieval.losses import CosineSoftmax
-from retrieval.network import build_network
+from retrieval.netvlad import NetVLAD
+from retrieval.network import RetrievalNetwork, build_network
 from retrieval.onnx_model import to_onnx
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
@@ -26,6 +27,7 @@ from trainables.data import SweepData, open_data
 from trainables.settings import NetworkSettings, TrialSettings, example_image
 from trainables.training import Training
 
+_CENTROID_BATCHES = 10  # what NetVLAD's centroids are placed among
 _WEIGHTS, _LOSS, _ONNX, _CARD = "weights.safetensors", "loss.safetensors", "model.onnx", "baseline.json"
 
 
@@ -42,7 +44,19 @@ class Baseline:
         network = build_dense(self.network_settings, weights=self.folder / _WEIGHTS)
         return network.eval()
 
-    def loss(self, descriptor_size: int) -> nn.Module:
+    def new_network(self, seed: int) -> nn.Module:
+        """The dense shape with random weights, drawn from the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return build_dense(self.network_settings.model_copy(update={"weights": None}))
+
+    def new_loss(self, descriptor_size: int, seed: int) -> CosineSoftmax:
+        """The loss with random class directions, drawn from the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return CosineSoftmax(self.classes, descriptor_size)
+
+    def loss(self, descriptor_size: int) -> CosineSoftmax:
         """A fresh copy of the loss that the network was trained with, its class directions included."""
         loss = CosineSoftmax(self.classes, descriptor_size)
         loss.load_state_dict(safetensors.torch.load_file(self.folder / _LOSS))
@@ -63,7 +77,7 @@ def build_dense(settings: NetworkSettings, weights: Path | str | None = None) ->
     )
 
 
-def dense_groups(settings: TrialSettings) -> tuple[PrunableGroup, ...]:
+def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> tuple[PrunableGroup, ...]:
     """The groups of the dense network, before it is trained: so what cannot be pruned is known first.
 
     Raises:
@@ -72,7 +86,8 @@ def dense_groups(settings: TrialSettings) -> tuple[PrunableGroup, ...]:
     if settings.network.weights == "imagenet":
         # Their shape is the network's own; fetching them is left to the training.
         settings = settings.model_copy(update={"network": settings.network.model_copy(update={"weights": None})})
-    return tuple(find_groups(build_dense(settings.network), example_image(settings.data.image_size)))
+    example = example_image(settings.data.image_size)
+    return tuple(find_groups(build_dense(settings.network), example, open_descriptor=open_descriptor))
 
 
 def baseline_identity(settings: TrialSettings) -> str:
@@ -159,21 +174,28 @@ def _dense_training(settings: TrialSettings, data: SweepData, device: torch.devi
     torch.manual_seed(settings.dense.seed)
     network = build_dense(settings.network)
     size = descriptor_size(network, settings.data.image_size)
+    dense = settings.dense
+    batches = Batches(data.train, data.reader, dense.batch_size, dense.seed, dense.steps_per_epoch)
+    if isinstance(network, RetrievalNetwork) and isinstance(network.pooling, NetVLAD):
+        _place_centroids_(network.backbone, network.pooling, batches)
     return Training(
         network,
         CosineSoftmax(len(data.train.classes), size),
-        Batches(
-            data.train,
-            data.reader,
-            settings.dense.batch_size,
-            settings.dense.seed,
-            settings.dense.steps_per_epoch,
-        ),
+        batches,
         epochs=settings.dense.epochs,
         learning_rate=settings.dense.learning_rate,
         weight_decay=settings.dense.weight_decay,
         device=device,
     )
+
+
+@torch.no_grad()
+def _place_centroids_(backbone: nn.Module, pooling: NetVLAD, batches: Batches) -> None:
+    """NetVLAD starts from centroids among the backbone's own features, as its paper has it."""
+    images = [images_NCHW for images_NCHW, _ in replace(batches, steps=_CENTROID_BATCHES).epoch(0)]
+    maps_NCHW = torch.cat([backbone.eval()(images_NCHW) for images_NCHW in images])
+    pooling.init_from_(maps_NCHW.movedim(1, -1).flatten(0, 2), seed=batches.seed)
+    backbone.train()
 
 
 @torch.no_grad()

@@ -8,10 +8,13 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from pruning.packing import unpack
 from tracking.files import write_atomically
 from tracking.record import TrialRecord, read_record, write_record
+
+PLAIN, PACKED = "weights.safetensors", "weights.packed"
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +58,16 @@ class TrialFolder:
         torch.save(state, buffer)
         write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
 
-    def finish(self, record: TrialRecord, network: nn.Module | None = None) -> None:
-        """Write the weights, then the record that makes the trial a finished (or failed) one; drop the checkpoint."""
+    def finish(self, record: TrialRecord, network: nn.Module | None = None, packed: bytes | None = None) -> None:
+        """Write the weights, then the record that makes the trial a finished (or failed) one; drop the checkpoint.
+
+        Coded weights are kept as their packed file alone: it unpacks to the network's state dict.
+        """
         self._check_lease()
-        if network is not None:
-            write_atomically(self.path / "weights.safetensors", safetensors.torch.save(network.state_dict()))
+        if packed is not None:
+            write_atomically(self.path / PACKED, packed)
+        elif network is not None:
+            write_atomically(self.path / PLAIN, safetensors.torch.save(network.state_dict()))
         write_record(self.path / "record.json", record)
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
@@ -77,9 +85,15 @@ class TrialFolder:
         path = self.path / "record.json"
         return read_record(path) if path.is_file() else None
 
-    def weights(self) -> bytes:
-        """The finished network's weights, as the bytes of a safetensors file."""
-        return (self.path / "weights.safetensors").read_bytes()
+    def packed(self) -> bytes | None:
+        """The finished network's coded weights, as the bytes of a packed file; None when they are plain."""
+        path = self.path / PACKED
+        return path.read_bytes() if path.is_file() else None
+
+    def weights(self) -> dict[str, Tensor]:
+        """The finished network's state dict."""
+        packed = self.packed()
+        return unpack(packed) if packed is not None else safetensors.torch.load_file(self.path / PLAIN)
 
     def _check_lease(self) -> None:
         holder = (self.path / "lease").read_text()

@@ -86,7 +86,7 @@ class RayTrial(tune.Trainable):
             record = self._record(
                 status="finished", metrics=outcome.metrics, plan=dict(outcome.plan), ledger=outcome.ledger
             )
-            self._folder.finish(record, outcome.network)
+            self._folder.finish(record, outcome.network, outcome.packed)
             result |= {**outcome.metrics, "status": record.status}
         return result
 

@@ -14,7 +14,7 @@ from trainables.baseline import Baseline
 from trainables.data import open_data
 from trainables.folder import TrialFolder
 from trainables.settings import TrialSettings, example_image
-from trainables.trial import cost_metrics, load_cut_network, map_metrics
+from trainables.trial import cost_metrics, map_metrics, replay
 
 
 def score(
@@ -49,7 +49,7 @@ def trial_network(settings: TrialSettings, baseline: Baseline, storage: Path, nu
     folder = TrialFolder(storage, number)
     record = folder.record()
     assert record is not None
-    return load_cut_network(baseline, record.plan, folder.weights(), settings.data.image_size)
+    return replay(baseline.network(), record.plan, folder.weights(), settings.data.image_size)
 
 
 def member_onnx(settings: TrialSettings, baseline: Baseline, storage: Path, number: int) -> bytes:

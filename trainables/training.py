@@ -1,6 +1,6 @@
 """A network under training, epoch by epoch, with a state that can be saved between epochs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,10 @@ from retrieval.finetune import Batches, train_epoch
 class Training:
     """Network, loss, optimizer (AdamW) and learning rate (a cosine from `learning_rate` to zero).
 
-    The training is a function of its start and its seed: batches are drawn anew from (seed, epoch), so the saved
-    state holds no random generator.
+    The training is a function of its start and its seed: batches are drawn anew from (seed, first_epoch + epoch), so
+    the saved state holds no random generator, and a training that follows another sees other batches.
+
+    `penalty`, when given, is added to the loss at every step.
     """
 
     def __init__(
@@ -27,6 +29,8 @@ class Training:
         learning_rate: float,
         weight_decay: float,
         device: torch.device,
+        first_epoch: int = 0,
+        penalty: Callable[[], Tensor] | None = None,
     ) -> None:
         self.network = network.to(device)
         self.loss = loss.to(device)
@@ -34,10 +38,12 @@ class Training:
         self.epochs = epochs
         self.device = device
         self.epoch = 0
+        self._first_epoch = first_epoch
+        self._penalty = penalty
         parameters = [*network.parameters(), *loss.parameters()]
         self._optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
         self._rates = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self._optimizer, T_max=epochs * batches.steps_per_epoch
+            self._optimizer, T_max=max(1, epochs) * batches.steps_per_epoch
         )
 
     @property
@@ -47,14 +53,16 @@ class Training:
 
     def train_epoch(self) -> float:
         """Train one epoch; returns its mean loss."""
-        batches = self.batches.epoch(self.epoch)
-        mean_loss = train_epoch(self.network, self.loss, batches, self._optimizer, self._rates, self.device)
+        batches = self.batches.epoch(self._first_epoch + self.epoch)
+        mean_loss = train_epoch(
+            self.network, self.loss, batches, self._optimizer, self._rates, self.device, self._penalty
+        )
         self.epoch += 1
         return mean_loss
 
     def first_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The first batches of the next epoch, to measure statistics on."""
-        return replace(self.batches, steps=count).epoch(self.epoch)
+        return replace(self.batches, steps=count).epoch(self._first_epoch + self.epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""

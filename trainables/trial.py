@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from pruning.cost import Cost, cost_of
+from pruning.cost import Cost, cost_of, macs_by_layer
 from pruning.groups import PrunableGroup, find_groups
 from pruning.ledger import LedgerRow, ledger
 from pruning.methods.registry import get_method
+from pruning.packing import pack, size_formula_bytes
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut
 from retrieval.descriptors import describe_with
@@ -32,6 +32,7 @@ from tracking.record import EpochPoint
 from trainables.baseline import Baseline, descriptor_size
 from trainables.data import open_data
 from trainables.settings import TrialSettings, example_image
+from trainables.stages import Coding, Structure
 from trainables.training import Training
 
 Measure = Callable[[bytes, bytes, LatencySettings], Speedup]
@@ -39,22 +40,24 @@ Measure = Callable[[bytes, bytes, LatencySettings], Speedup]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished trial gives: the cut network, the plan that cut it, asked against achieved, and its metrics."""
+    """What a finished trial gives: the cut network, the plan that cut it, asked against achieved, and its metrics.
+
+    `packed` is the file of its coded weights (see `pruning.packing`), None when they are plain float32.
+    """
 
     network: nn.Module
     plan: Plan
     ledger: tuple[LedgerRow, ...]
     metrics: dict[str, float]
+    packed: bytes | None = None
 
 
 class Trial:
     """A Schedule carried out on a dense baseline.
 
-    A step is one epoch of training, then a fresh choice of the channels to remove, then the method's decay of those
-    (not after the last epoch, whose choice is the one that is cut);
-    what it reports is the mAP of a cut copy, never of the masked network. Methods that cut first (L1) are cut before
-    their first epoch and only trained after that. On the CPU everything follows from the schedule, the settings'
-    seed and the number of threads.
+    A step is one epoch of the stage that the trial is in (see `trainables.stages`); what it reports is the mAP of a
+    cut copy, never of the masked network. On the CPU everything follows from the schedule, the settings' seed and the
+    number of threads.
     """
 
     def __init__(
@@ -70,33 +73,37 @@ class Trial:
         self.baseline = baseline
         self.device = device or torch.device("cpu")
         self.curve: list[EpochPoint] = []
-        self._method = get_method(schedule.method)
         self._data = open_data(settings.data)
         dense = baseline.network()
-        self.groups: list[PrunableGroup] = find_groups(dense, self._example())
+        self.groups: list[PrunableGroup] = find_groups(dense, self._example(), open_descriptor=schedule.open_descriptor)
         self._dense_cost = cost_of(dense, self._example())
-        self.plan: Plan = self._method.choose(dense, self.groups, schedule) if self._method.cuts_first else {}
-        self._training = self._start_training(dense)
+        self._dense_macs = macs_by_layer(dense, self._example())
+        self._loss = baseline.loss(descriptor_size(dense, settings.data.image_size))
+        self._stage = self._first_stage(dense)
         self._scored: tuple[nn.Module, Scores] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """Kept channels of every group, as they are chosen by now."""
+        return self._stage.plan
 
     @property
     def finished(self) -> bool:
         """Whether all epochs of the schedule are done."""
-        return self._training.finished
+        return self._stage.finished and not self._coding_follows
 
     def step(self) -> EpochPoint:
         """One epoch; returns its number (from 1), mean loss, validation mAP of the cut copy and wall time."""
         start = time.perf_counter()
-        loss = self._training.train_epoch()
-        network = self._training.network
-        if not self._method.cuts_first:
-            self.plan = self._method.choose(network, self.groups, self.schedule)
-            if not self.finished:
-                self._method.soften_(network, self.groups, self.plan, self.schedule)
+        if self._stage.finished:
+            self._begin_coding()
+        loss = self._stage.train_epoch()
+        if self._stage.finished and self._coding_follows and self.schedule.total_epochs == self.schedule.epochs:
+            self._begin_coding()  # nothing of it trains, so it belongs to this epoch
         self._scored = self._cut_and_score()
-        _, scores = self._scored
         seconds = time.perf_counter() - start
-        self.curve.append(EpochPoint(epoch=self._training.epoch, loss=loss, map=scores.map, seconds=seconds))
+        map_now = self._scored[1].map
+        self.curve.append(EpochPoint(epoch=len(self.curve) + 1, loss=loss, map=map_now, seconds=seconds))
         return self.curve[-1]
 
     def finish(self, measure: Measure = paired_speedup) -> Outcome:
@@ -109,57 +116,106 @@ class Trial:
         network, scores = self._scored or self._cut_and_score()
         network = network.cpu().eval()
         cost = cost_of(network, self._example())
+        packed, coding = self._pack(network)
         onnx = to_onnx(network, self.settings.data.image_size)
         speed = measure(self.baseline.onnx(), onnx, self.settings.latency)
-        seconds = sum(point.seconds for point in self.curve)
+        if packed is not None:
+            cost = cost.model_copy(update={"size_bytes": len(packed)})
         metrics = {
             **map_metrics(scores),
             **cost_metrics(cost, self._dense_cost),
+            **coding,
             **vars(speed),
-            "seconds": seconds,
+            "seconds": sum(point.seconds for point in self.curve),
         }
-        return Outcome(network, self.plan, tuple(ledger(self.groups, self.schedule, network)), metrics)
+        rows = tuple(ledger(self.groups, self.schedule, network, self._dense_macs))
+        return Outcome(network, self.plan, rows, metrics, packed)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on; loadable with `torch.load(weights_only=True)`."""
         return {
-            "training": self._training.state_dict(),
+            "coding": isinstance(self._stage, Coding),
+            "stage": self._stage.state_dict(),
             "plan": {group: list(kept) for group, kept in self.plan.items()},
             "curve": [point.model_dump() for point in self.curve],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state of the same schedule, settings and baseline."""
-        self._training.load_state_dict(state["training"])
-        self.plan = {group: tuple(kept) for group, kept in state["plan"].items()}
+        plan = {group: tuple(kept) for group, kept in state["plan"].items()}
+        if state["coding"]:
+            self._stage = self._coding(self._cut(self.baseline.network(), plan), plan)
+        self._stage.load_state_dict(state["stage"], plan)
         self.curve = [EpochPoint(**point) for point in state["curve"]]
 
-    def _start_training(self, dense: nn.Module) -> Training:
-        loss = self.baseline.loss(descriptor_size(dense, self.settings.data.image_size))
-        network = cut(dense, self.plan, self._example()) if self._method.cuts_first else dense
+    def _first_stage(self, dense: nn.Module) -> Structure | Coding:
+        method, seed = get_method(self.schedule.method), self.settings.finetune.seed
+        plan = method.choose(dense, self.groups, self.schedule) if method.cuts_first else {}
+        if method.new_weights:
+            dense = self.baseline.new_network(seed)
+            self._loss = self.baseline.new_loss(self._loss.descriptor_size, seed)
+        if method.cuts_first:
+            dense = self._cut(dense, plan)
+            self._cut_loss(plan)
+        if self.schedule.epochs == 0:
+            coding = self._coding(dense, plan)
+            coding.begin()
+            return coding
+        return Structure(dense, plan, self.groups, self.schedule, self._start_training, self._cut)
+
+    @property
+    def _coding_follows(self) -> bool:
+        return self.schedule.quantization is not None and not isinstance(self._stage, Coding)
+
+    def _begin_coding(self) -> None:
+        network, _ = self._scored or self._cut_and_score()
+        self._stage = self._coding(network, self.plan, first_epoch=len(self.curve))
+        self._stage.begin()
+
+    def _coding(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> Coding:
+        """The last stage, on the cut network; a descriptor that shrinks only now takes the loss along."""
+        self._cut_loss(plan)
+        return Coding(network, plan, self.groups, self.schedule, self._start_training, first_epoch)
+
+    def _start_training(self, network: nn.Module, **choices: Any) -> Training:
         finetune = self.settings.finetune
         batches = Batches(
             self._data.train, self._data.reader, finetune.batch_size, finetune.seed, finetune.steps_per_epoch
         )
-        return Training(
-            network,
-            loss,
-            batches,
-            epochs=self.schedule.epochs,
-            learning_rate=self.schedule.learning_rate,
-            weight_decay=finetune.weight_decay,
-            device=self.device,
-        )
+        return Training(network, self._loss, batches, weight_decay=finetune.weight_decay, device=self.device, **choices)
+
+    def _cut(self, network: nn.Module, plan: Plan) -> nn.Module:
+        device = next(network.parameters()).device
+        return cut(network, plan, self._example().to(device), open_descriptor=self.schedule.open_descriptor)
+
+    def _cut_loss(self, plan: Plan) -> None:
+        """Where the descriptor's own group was cut, the loss's class directions lose the same columns."""
+        for group in self.groups:
+            if group.descriptor and group.id in plan and self._loss.descriptor_size == group.width:
+                self._loss.keep_(plan[group.id])
 
     def _cut_and_score(self) -> tuple[nn.Module, Scores]:
-        """A copy of the network as it stands, its chosen channels removed, BatchNorm measured anew; and its scores."""
-        network = self._training.network
-        if not self._method.cuts_first:
-            network = cut(network, self.plan, self._example().to(self.device))
-        batches = self._training.first_batches(self.settings.finetune.recalibration_steps)
+        """The network as it stands, its chosen channels removed, BatchNorm measured anew; and its scores."""
+        network = self._stage.small_network()
+        batches = self._stage.training.first_batches(self.settings.finetune.recalibration_steps)
         recalibrate_batchnorm_(network, batches, self.device)
         scores = evaluate(describe_with(network, self.device), self._data.select_on, self._data.reader)
         return network, scores
+
+    def _pack(self, network: nn.Module) -> tuple[bytes | None, dict[str, float]]:
+        """The file of the coded weights, and what there is to say of them; nothing for plain ones."""
+        quantized = self._stage.quantized()
+        if not quantized:
+            return None, {}
+        assert self.schedule.quantization is not None
+        state = network.state_dict()
+        weights = sum(weight.kept.numel() for weight in quantized.values())
+        kept = sum(int(weight.kept.sum()) for weight in quantized.values())
+        metrics = {
+            "size_formula_bytes": float(size_formula_bytes(state, quantized)),
+            "pruned_weights": 1 - kept / weights,
+        }
+        return pack(state, quantized, huffman=self.schedule.quantization.huffman), metrics
 
     def _example(self) -> Tensor:
         return example_image(self.settings.data.image_size)
@@ -182,9 +238,9 @@ def cost_metrics(cost: Cost, dense: Cost) -> dict[str, float]:
     }
 
 
-def load_cut_network(baseline: Baseline, plan: Plan, weights: bytes, image_size: int) -> nn.Module:
+def replay(dense: nn.Module, plan: Plan, weights: dict[str, Tensor], image_size: int) -> nn.Module:
     """The finished network of a trial again: the dense shape, its plan replayed, its weights loaded."""
-    dense = baseline.network()
-    network = cut(dense, plan, example_image(image_size)) if plan else dense
-    network.load_state_dict(safetensors.torch.load(weights))
+    # A plan that names the descriptor's group was made for an open one.
+    network = cut(dense, plan, example_image(image_size), open_descriptor=True)
+    network.load_state_dict(weights)
     return network.eval()

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pruning.decay import decay_channels_
-from pruning.groups import PrunableGroup, filters_of, kept_count
+from pruning.groups import PrunableGroup, filters_of
 from pruning.names import nearest_name
 from pruning.surgery import Plan
+from pruning.widths import can_narrow, kept_count
 
 if TYPE_CHECKING:  # schedule.py asks the registry for the methods' names, so it cannot be imported from here
     from pruning.schedule import Schedule
@@ -28,21 +29,33 @@ class Method(ABC):
 
     name: ClassVar[str]
     cuts_first: ClassVar[bool]  # the plan is chosen from the dense weights and cut before the first epoch
-    uses_decay: ClassVar[bool]  # whether the schedule must name a decay
+    uses_decay: ClassVar[bool] = False  # whether the schedule must name a decay
+    new_weights: ClassVar[bool] = False  # whether the cut network is trained from a random start
+    removes_channels: ClassVar[bool] = True  # whether it can have ratios above 0
 
     @abstractmethod
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Indices of the `count` filters to remove, first removed first; int64 of shape K."""
 
-    @abstractmethod
     def soften_factor(self, schedule: Schedule) -> float:
-        """What channels about to go are multiplied by after each epoch: 1 leaves them, 0 masks them."""
+        """What channels about to go are multiplied by after each epoch: 1 leaves them, 0 masks them.
+
+        Raises ValueError when the method needs a decay and the schedule names none.
+        """
+        if self.cuts_first:
+            return 1.0
+        if not self.uses_decay:
+            return 0.0
+        if schedule.decay is None:
+            raise ValueError(f"method {self.name!r} needs a decay in [0, 1), got None")
+        return schedule.decay
 
     def choose(self, network: nn.Module, groups: Sequence[PrunableGroup], schedule: Schedule) -> Plan:
         """Kept channels of every group that `schedule.ratios` names, from the weights as they are now.
 
         Locked groups, and groups without a ratio, keep all their channels and are not in the plan; the ledger
-        shows them. Raises ValueError when a ratio names no group of this network.
+        shows them. Raises ValueError when a ratio names no group of this network, or one that is too narrow to
+        lose a channel, and when the weights are not finite.
         """
         known = {group.id for group in groups}
         for named in schedule.ratios:
@@ -61,7 +74,13 @@ class Method(ABC):
                 decay_channels_(network, group, group.all_but(plan[group.id]), factor)
 
     def _kept(self, network: nn.Module, group: PrunableGroup, schedule: Schedule) -> tuple[int, ...]:
-        count = group.width - kept_count(group.width, schedule.ratios[group.id], schedule.round_to)
+        ratio, round_to = schedule.ratios[group.id], schedule.round_to
+        if ratio > 0 and not can_narrow(group.width, round_to):
+            raise ValueError(
+                f"group {group.id!r} is too narrow for ratio {ratio}: of its {group.width} channels none can go at "
+                f"round_to {round_to}; ratio 0 would be right, or a smaller round_to"
+            )
+        count = group.width - kept_count(group.width, ratio, round_to)
         removed_K = self.removal_order(filters_of(network, group), count, schedule)
         return group.all_but(removed_K.tolist())
 

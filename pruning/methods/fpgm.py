@@ -23,12 +23,7 @@ class Fpgm(Method):
 
     name: ClassVar[str] = "fpgm"
     cuts_first: ClassVar[bool] = False
-    uses_decay: ClassVar[bool] = False
 
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Smallest total distance to all other filters first."""
         return lowest(fpgm_scores(filters_OD), count)
-
-    def soften_factor(self, schedule: Schedule) -> float:
-        """0: masked until the next epoch trains them again."""
-        return 0.0

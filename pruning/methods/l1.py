@@ -22,12 +22,7 @@ class L1(Method):
 
     name: ClassVar[str] = "l1"
     cuts_first: ClassVar[bool] = True
-    uses_decay: ClassVar[bool] = False
 
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Smallest Σ|W_i| first."""
         return lowest(l1_scores(filters_OD), count)
-
-    def soften_factor(self, schedule: Schedule) -> float:
-        """1: the channels are gone before the first epoch, there is nothing to soften."""
-        return 1.0

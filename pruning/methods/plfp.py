@@ -41,9 +41,3 @@ class Plfp(Method):
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Most redundant among its neighbours first (see `plfp_removal_order`)."""
         return plfp_removal_order(filters_OD, count, schedule.neighbours)
-
-    def soften_factor(self, schedule: Schedule) -> float:
-        """The schedule's decay. Raises ValueError when it names none."""
-        if schedule.decay is None:
-            raise ValueError("method 'plfp' needs a decay in [0, 1), got None")
-        return schedule.decay

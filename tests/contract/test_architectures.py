@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -9,17 +10,21 @@ from torch import Tensor, nn
 from torchvision.models import (
     DenseNet,
     alexnet,
-    mobilenet_v2,
     mobilenet_v3_small,
-    resnet18,
     shufflenet_v2_x0_5,
     squeezenet1_1,
     vgg11_bn,
 )
 
+from pruning.cost import count_macs, macs_by_layer
 from pruning.decay import decay_channels_
-from pruning.groups import find_groups
-from pruning.surgery import cut
+from pruning.groups import PrunableGroup, find_groups
+from pruning.ledger import ledger
+from pruning.schedule import Schedule
+from pruning.surgery import Plan, cut, plan_from_json, plan_to_json
+from retrieval.network import BACKBONES, POOLINGS, build_network
+
+HEADS = [*POOLINGS, "reid"]
 
 
 def small_densenet() -> nn.Module:
@@ -31,17 +36,84 @@ def vgg_features() -> nn.Module:
     return nn.Sequential(vgg11_bn(init_weights=False).features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
+def with_head(backbone: str, head: str) -> nn.Module:
+    if head != "reid":
+        return build_network(backbone, pooling=head).eval()
+    network = build_network(backbone, classes=10).eval()
+    network.neck.running_mean.normal_()
+    network.neck.running_var.uniform_(0.5, 1.5)
+    return network
+
+
+def half_of_each(groups: list[PrunableGroup]) -> Plan:
+    plan = {g.id: sorted(torch.randperm(g.width)[: g.width // 2].tolist()) for g in groups if not g.locked}
+    return plan_from_json(plan_to_json(plan))
+
+
+def masked(network: nn.Module, groups: list[PrunableGroup], plan: Plan) -> nn.Module:
+    copy = deepcopy(network)
+    for group in groups:
+        if group.id in plan:
+            decay_channels_(copy, group, group.all_but(plan[group.id]), 0.0)
+    return copy
+
+
+def assert_asked_is_achieved(small: nn.Module, groups: list[PrunableGroup], plan: Plan) -> None:
+    for group in groups:
+        width = len(plan.get(group.id, range(group.width)))
+        assert {len(small.get_submodule(member).weight) for member in group.members} == {width}
+
+
 @pytest.fixture
 def photo_NCHW() -> Tensor:  # noqa: N802
     return torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_is_cut_under_every_head(
+    backbone: str, head: str, photo_NCHW: Tensor, norms_with_a_past_: Callable[[nn.Module, int], None]
+) -> None:
+    torch.manual_seed(0)
+    network = with_head(backbone, head)
+    norms_with_a_past_(network, 0)
+    groups = find_groups(network, photo_NCHW)
+    plan = half_of_each(groups)
+    small = cut(network, plan, photo_NCHW)
+    with torch.no_grad():
+        expected_ND, achieved_ND = masked(network, groups, plan)(photo_NCHW), small(photo_NCHW)
+    torch.testing.assert_close(achieved_ND, expected_ND, rtol=0, atol=1e-5)
+    assert float(achieved_ND.norm()) == pytest.approx(1)
+    assert len(plan) > len(groups) / 2
+    assert_asked_is_achieved(small, groups, plan)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("backbone", ["mini_resnet", "alexnet", "mobilenet_v2"])
+def test_an_open_descriptor_loses_the_columns_that_the_plan_drops(
+    backbone: str, head: str, photo_NCHW: Tensor, norms_with_a_past_: Callable[[nn.Module, int], None]
+) -> None:
+    torch.manual_seed(0)
+    network = with_head(backbone, head)
+    norms_with_a_past_(network, 0)
+    groups = find_groups(network, photo_NCHW, open_descriptor=True)
+    plan = half_of_each(groups)
+    descriptor = [group.id for group in groups if group.descriptor]
+    assert len(descriptor) == (head != "netvlad")  # whose columns are clusters times channels
+    small = cut(network, plan, photo_NCHW, open_descriptor=True)
+    with torch.no_grad():
+        expected_ND, achieved_ND = masked(network, groups, plan)(photo_NCHW), small(photo_NCHW)
+    kept_ND = expected_ND[:, list(plan[descriptor[0]])] if descriptor else expected_ND
+    torch.testing.assert_close(achieved_ND, kept_ND, rtol=0, atol=1e-5)
+    assert_asked_is_achieved(small, groups, plan)
+
+
 @pytest.mark.parametrize(
     "architecture",
-    [resnet18, vgg_features, alexnet, mobilenet_v2, mobilenet_v3_small, small_densenet, squeezenet1_1],
+    [vgg_features, alexnet, mobilenet_v3_small, small_densenet, squeezenet1_1],
     ids=lambda architecture: architecture.__name__,
 )
-def test_cut_equals_masked_and_asked_equals_achieved(
+def test_classifiers_are_cut_too(
     architecture: Callable[[], nn.Module],
     photo_NCHW: Tensor,
     norms_with_a_past_: Callable[[nn.Module, int], None],
@@ -50,19 +122,32 @@ def test_cut_equals_masked_and_asked_equals_achieved(
     network = architecture().eval()
     norms_with_a_past_(network, 0)
     groups = find_groups(network, photo_NCHW)
-    plan = {g.id: tuple(sorted(torch.randperm(g.width)[: g.width // 2].tolist())) for g in groups if not g.locked}
-    small, masked = cut(network, plan, photo_NCHW), deepcopy(network)
-    for group in groups:
-        if group.id in plan:
-            decay_channels_(masked, group, group.all_but(plan[group.id]), 0.0)
+    plan = half_of_each(groups)
+    small = cut(network, plan, photo_NCHW)
     with torch.no_grad():
-        expected_ND, achieved_ND = masked(photo_NCHW), small(photo_NCHW)
+        expected_ND, achieved_ND = masked(network, groups, plan)(photo_NCHW), small(photo_NCHW)
     torch.testing.assert_close(achieved_ND, expected_ND, rtol=0, atol=1e-5 * float(expected_ND.abs().max()))
-    for group in groups:
-        width = len(plan.get(group.id, range(group.width)))
-        assert {len(small.get_submodule(member).weight) for member in group.members} == {width}
+    assert_asked_is_achieved(small, groups, plan)
 
 
-def test_shufflenet_is_refused(photo_NCHW: Tensor) -> None:
-    with pytest.raises(ValueError, match="ShuffleNetV2 cannot be traced"):
+@pytest.mark.parametrize(
+    "architecture",
+    [partial(with_head, backbone, "gem") for backbone in ("resnet50", "mobilenet_v3_large")]
+    + [partial(with_head, "vgg16", "netvlad"), alexnet, small_densenet],
+    ids=["resnet50", "mobilenet_v3_large", "vgg16", "alexnet", "densenet"],
+)
+def test_the_ledgers_groups_share_all_that_was_saved(architecture: Callable[[], nn.Module], photo_NCHW: Tensor) -> None:
+    torch.manual_seed(0)
+    network = architecture().eval()
+    groups = find_groups(network, photo_NCHW)
+    small = cut(network, half_of_each(groups), photo_NCHW)
+    schedule = Schedule(method="l1", ratios={}, epochs=1, learning_rate=0.1)
+    rows = ledger(groups, schedule, small, macs_by_layer(network, photo_NCHW))
+    saved = count_macs(network, photo_NCHW) - count_macs(small, photo_NCHW)
+    assert sum(row.macs_saved for row in rows) == pytest.approx(saved, abs=len(rows))
+    assert all((row.macs_saved > 0) == (row.achieved_width < row.width) for row in rows)
+
+
+def test_shufflenet_is_refused_by_the_module_that_shuffles(photo_NCHW: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"ShuffleNetV2 cannot be traced: 'stage2\.0' puts them into another order"):
         cut(shufflenet_v2_x0_5(), {}, photo_NCHW)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from pruning.decay import decay_channels_
-from pruning.groups import PrunableGroup, find_groups, kept_count
+from pruning.groups import PrunableGroup, find_groups
 from pruning.methods.base import Method
 from pruning.methods.registry import METHODS
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut
+from pruning.widths import kept_count
 
 Make = Callable[[int], nn.Module]
 
@@ -22,13 +23,23 @@ Make = Callable[[int], nn.Module]
 TABLE: dict[str, dict[str, Any]] = {
     "plfp": {"decay": 0.01, "neighbours": 2},
     "l1": {},
+    "sfp": {},
     "fpgm": {},
+    "trained_pq": {"sparsity": {"share": 0.5}, "quantization": {"bits": 4}},
+    "random": {},
+    "largest_first": {},
+    "fpgm_decay": {"decay": 0.3},
+    "local_zeroing": {},
+    "scratch": {},
 }
-RATIOS = {"stem.0": 0.5, "inner.0": 0.7, "outer.0": 0.3}
+STRUCTURED = [name for name in TABLE if METHODS[name].removes_channels]
+# Of the groups of every network in conftest.py: 16, 24 and 16 or 32 channels.
+RATIOS = {"stem.0": 0.5, "inner.0": 0.7}
 
 
 def schedule_of(name: str, ratios: dict[str, float] = RATIOS) -> Schedule:
-    return Schedule(method=name, ratios=ratios, epochs=2, learning_rate=0.05, **TABLE[name])
+    kept = ratios if METHODS[name].removes_channels else dict.fromkeys(ratios, 0.0)
+    return Schedule(method=name, ratios=kept, epochs=2, learning_rate=0.05, **TABLE[name])
 
 
 def masked(network: nn.Module, groups: list[PrunableGroup], plan: Plan) -> nn.Module:
@@ -54,7 +65,7 @@ def test_every_method_has_a_row_in_the_table() -> None:
     assert all(method.name == name for name, method in METHODS.items())
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", STRUCTURED)
 def test_the_same_schedule_keeps_the_same_channels(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
     plans = []
     for _ in range(2):
@@ -76,20 +87,20 @@ def test_ratio_zero_leaves_the_outputs_equal_to_the_bit(name: str, make_tiny: Ma
     assert torch.equal(cut(network, plan, images_NCHW)(images_NCHW), before)
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", STRUCTURED)
 def test_kept_widths_are_the_aligned_ones(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
     network, schedule = make_tiny(1), schedule_of(name)
     groups = find_groups(network, images_NCHW)
     plan = METHODS[name].choose(network, groups, schedule)
     small = cut(network, plan, images_NCHW)
-    # 16 − 8; 24 − 16 = 8; 32 − 9 = 23 → 24
-    assert {group: len(kept) for group, kept in plan.items()} == {"stem.0": 8, "inner.0": 8, "outer.0": 24}
+    # 16 − 8; 24 − 16 = 8
+    assert {group: len(kept) for group, kept in plan.items()} == {"stem.0": 8, "inner.0": 8}
     for group in groups:
-        expected = kept_count(group.width, RATIOS[group.id], schedule.round_to)
+        expected = kept_count(group.width, RATIOS.get(group.id, 0.0), schedule.round_to)
         assert [small.get_submodule(member).out_channels for member in group.members] == [expected] * len(group.members)
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", STRUCTURED)
 def test_the_cut_network_equals_the_masked_one(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
     network = make_tiny(1)
     groups = find_groups(network, images_NCHW)
@@ -138,7 +149,7 @@ def test_a_ratio_for_no_group_is_refused_with_the_nearest(name: str, make_tiny: 
         METHODS[name].choose(network, find_groups(network, images_NCHW), schedule)
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", STRUCTURED)
 def test_groups_without_a_ratio_are_not_in_the_plan(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
     network = make_tiny(1)
     plan = METHODS[name].choose(network, find_groups(network, images_NCHW), schedule_of(name, {"inner.0": 0.5}))
@@ -152,23 +163,60 @@ def test_a_locked_group_keeps_all_whatever_is_asked(name: str, images_NCHW: Tens
     assert METHODS[name].choose(network, groups, schedule_of(name, {"0": 0.5})) == {}
 
 
-@pytest.mark.parametrize(("name", "factor"), [("plfp", 0.01), ("l1", 1.0), ("fpgm", 0.0)])
+def test_trained_pq_removes_no_channel(make_tiny: Make, images_NCHW: Tensor) -> None:
+    network, method = make_tiny(1), METHODS["trained_pq"]
+    plan = method.choose(network, find_groups(network, images_NCHW), schedule_of("trained_pq"))
+    assert plan == {"stem.0": tuple(range(16)), "inner.0": tuple(range(24))}
+    with pytest.raises(ValueError, match="removes no channels, 1 were asked for"):
+        method.removal_order(torch.rand(4, 2), 1, schedule_of("trained_pq"))
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"),
+    [("plfp", 0.01), ("l1", 1.0), ("sfp", 0.0), ("fpgm", 0.0), ("fpgm_decay", 0.3), ("local_zeroing", 0.0)],
+)
 def test_softening_scales_what_the_plan_does_not_keep(
     name: str, factor: float, make_tiny: Make, images_NCHW: Tensor
 ) -> None:
     method: Method = METHODS[name]
     network, schedule = make_tiny(1), schedule_of(name)
-    before_OIHW = network.get_parameter("stem.0.weight").detach().clone()
+    before_OIHW = network.get_parameter("inner.0.weight").detach().clone()
     groups = find_groups(network, images_NCHW)
     plan = method.choose(network, groups, schedule)
     method.soften_(network, groups, plan, schedule)
-    scale_O = torch.full((16,), factor)
-    scale_O[list(plan["stem.0"])] = 1.0
-    assert torch.equal(network.get_parameter("stem.0.weight"), before_OIHW * scale_O[:, None, None, None])
+    scale_O = torch.full((24,), factor)
+    scale_O[list(plan["inner.0"])] = 1.0
+    assert torch.equal(network.get_parameter("inner.0.weight"), before_OIHW * scale_O[:, None, None, None])
 
 
-def test_only_l1_cuts_before_training() -> None:
-    assert [name for name, method in METHODS.items() if method.cuts_first] == ["l1"]
+def test_those_that_choose_once_cut_before_training() -> None:
+    once = {name for name, method in METHODS.items() if method.cuts_first}
+    assert once == {"l1", "random", "largest_first", "scratch", "trained_pq"}
+
+
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_weights_that_are_not_finite_are_refused_and_left_alone(
+    name: str, make_tiny: Make, images_NCHW: Tensor
+) -> None:
+    network = make_tiny(1)
+    groups = find_groups(network, images_NCHW)
+    with torch.no_grad():
+        network.get_parameter("inner.0.weight")[3, 0, 0, 0] = float("nan")
+    before = deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match=r"(?i)nan.*inner\.0"):
+        METHODS[name].choose(network, groups, schedule_of(name))
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_a_group_too_narrow_to_lose_a_channel_is_refused_and_left_alone(name: str, images_NCHW: Tensor) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 16, 1), nn.Flatten())
+    groups = find_groups(network, images_NCHW)
+    before = deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match=r"group '0' is too narrow for ratio 0\.5: of its 8 channels none can go"):
+        METHODS[name].choose(network, groups, schedule_of(name, {"0": 0.5}))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize(("neighbours", "dropped"), [(1, 1), (3, 2)])

@@ -1,10 +1,10 @@
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from pruning.cost import Cost, cost_of, count_macs, count_parameters, size_bytes
+from pruning.cost import Cost, cost_of, count_macs, count_parameters, macs_by_layer, size_bytes
 
 
 def small_network() -> nn.Sequential:
@@ -23,6 +23,34 @@ def test_multiply_adds_are_counted_by_hand() -> None:
 def test_multiply_adds_grow_with_the_batch() -> None:
     network = small_network()
     assert count_macs(network, torch.randn(5, 3, 10, 10)) == 5 * count_macs(network, torch.randn(1, 3, 10, 10))
+
+
+def test_multiply_adds_are_counted_layer_by_layer() -> None:
+    assert macs_by_layer(small_network(), torch.randn(2, 3, 10, 10)) == {"0": 2 * 4 * 64 * 27, "4": 2 * 8}
+
+
+def test_the_layers_multiply_adds_sum_to_the_networks() -> None:
+    network = resnet18(weights=None)
+    layers = macs_by_layer(network, torch.randn(1, 3, 64, 64))
+    assert sum(layers.values()) == count_macs(network, torch.randn(1, 3, 64, 64))
+    assert layers["layer2.0.downsample.0"] == 8 * 8 * 64 * 128
+    assert len(layers) == 21
+
+
+def test_a_layer_that_runs_twice_counts_twice_and_one_that_rests_not_at_all() -> None:
+    class Repeating(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.busy, self.resting = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            return self.busy(self.busy(images_NCHW))
+
+    assert macs_by_layer(Repeating(), torch.randn(1, 3, 2, 2)) == {"busy": 2 * 4 * 9}
+
+
+def test_a_lone_layer_has_no_name() -> None:
+    assert macs_by_layer(nn.Conv2d(3, 3, 1), torch.randn(1, 3, 2, 2)) == {"": 4 * 9}
 
 
 def test_resnet18_costs_what_is_published() -> None:

@@ -36,7 +36,7 @@ def test_the_order_of_the_ratios_does_not_change_the_identity() -> None:
 
 
 def test_the_identity_is_the_same_in_every_process() -> None:
-    assert schedule().identity == "40fe20e490f9253c"
+    assert schedule().identity == "53064f3865799bab"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,12 @@ def test_the_identity_is_the_same_in_every_process() -> None:
         {"epochs": 4},
         {"learning_rate": 1e-4},
         {"round_to": 16},
+        {"patience": 5},
+        {"open_descriptor": True},
+        {"quantization": {"bits": 8}},
+        {"quantization": {"bits": 5}},
+        {"quantization": {"bits": 8, "group_bits": {"layer1": 4}}},
+        {"quantization": {"bits": 8}, "sparsity": {"share": 0.5}},
     ],
 )
 def test_every_field_changes_the_identity(change: dict[str, Any]) -> None:
@@ -83,7 +89,7 @@ def test_a_ratio_out_of_range_is_refused_with_its_group(ratio: float) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_and_the_nearest() -> None:
-    with pytest.raises(ValueError, match="unknown method 'plpf'; known: plfp, l1, fpgm; nearest: 'plfp'"):
+    with pytest.raises(ValueError, match=r"unknown method 'plpf'; known: plfp, l1, sfp, fpgm, .*; nearest: 'plfp'"):
         schedule(method="plpf")
 
 
@@ -104,6 +110,8 @@ def test_a_decay_that_the_method_would_ignore_is_refused() -> None:
         ("decay", -0.1),
         ("neighbours", 0),
         ("epochs", 0),
+        ("epochs", -1),
+        ("patience", 0),
         ("learning_rate", 0.0),
         ("learning_rate", float("inf")),
         ("round_to", 0),
@@ -112,6 +120,59 @@ def test_a_decay_that_the_method_would_ignore_is_refused() -> None:
 def test_values_out_of_range_are_refused_by_field(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=field):
         schedule(**{field: value})
+
+
+CODED: dict[str, Any] = {
+    "method": "trained_pq",
+    "ratios": {},
+    "decay": None,
+    "epochs": 0,
+    "sparsity": {"share": 0.5, "penalty": 1e-5, "rounds": 2, "penalised_epochs": 1, "retrained_epochs": 3},
+    "quantization": {"bits": 5, "group_bits": {"b": 2, "a": 8}, "grid": "uniform", "epochs": 2, "huffman": True},
+}
+
+
+def test_a_last_stage_comes_back_from_json_exactly_and_counts_its_epochs() -> None:
+    original = schedule(**CODED)
+    back = Schedule.model_validate_json(original.model_dump_json())
+    assert back == original
+    assert back.quantization is not None
+    assert list(back.quantization.group_bits) == ["a", "b"]
+    assert hash(back) == hash(original)
+    assert original.total_epochs == 2 * (1 + 3) + 2
+
+
+@pytest.mark.parametrize("bits", [1, 9, 0, -4])
+def test_bits_out_of_range_are_refused_by_value(bits: int) -> None:
+    with pytest.raises(ValueError, match=rf"(?s)quantization.bits.*input_value={bits}"):
+        schedule(quantization={"bits": bits})
+    with pytest.raises(ValueError, match=rf"bits of group 'a' are {bits}; they must be in 2\.\.8"):
+        schedule(quantization={"group_bits": {"a": bits}})
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"ratios": {"a": 0.5}}, "removes no channels: ratios must be 0"),
+        ({"quantization": None}, "needs a quantization, got None"),
+        ({"sparsity": {}}, "either a threshold or a share, got threshold None and share None"),
+        ({"sparsity": {"threshold": 0.1, "share": 0.5}}, "either a threshold or a share"),
+        ({"sparsity": {"share": 1.0}}, "share"),
+        ({"sparsity": {"threshold": -0.1}}, "threshold"),
+        ({"sparsity": {"share": 0.5, "penalty": 0.1}}, r"a penalty of 0\.1 needs penalised_epochs"),
+        ({"sparsity": None, "quantization": {"epochs": 0}}, "at least one must train"),
+        ({"method": "l1"}, "'l1' needs epochs of at least 1, got 0"),
+        ({"patience": 3}, "chooses once"),
+    ],
+)
+def test_stages_that_do_not_fit_are_refused(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        schedule(**{**CODED, **change})
+
+
+def test_sparsity_alone_is_refused() -> None:
+    with pytest.raises(ValueError, match="sparsity needs a quantization"):
+        schedule(sparsity={"share": 0.5})
 
 
 def test_a_field_nobody_knows_is_refused() -> None:

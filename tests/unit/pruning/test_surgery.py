@@ -2,9 +2,11 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from pruning.decay import decay_channels_
 from pruning.groups import find_groups
 from pruning.surgery import Plan, cut, plan_from_json, plan_to_json
 
@@ -89,6 +91,70 @@ def test_a_cut_network_can_be_cut_again_and_trained() -> None:
 def test_a_plan_that_does_not_fit_the_network_is_refused(plan: Plan, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         cut(small_network(), plan, EXAMPLE_NCHW)
+
+
+def test_a_plan_for_another_network_leaves_the_network_alone() -> None:
+    network = small_network()
+    state = deepcopy(network.state_dict())
+    with pytest.raises(ValueError, match=r"no group of this network: 'layer1\.0\.conv1'; nearest: '0'"):
+        cut(network, {"0": (1, 2), "layer1.0.conv1": (0, 1)}, EXAMPLE_NCHW)
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+class ReId(nn.Module):
+    """A descriptor behind a BatchNorm neck, and a classifier that only training looks at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 16, 3))
+        self.neck = nn.BatchNorm1d(16)
+        self.classifier = nn.Linear(16, 5, bias=False)
+        for values_D in (self.neck.running_var, self.neck.weight.data):
+            values_D.uniform_(0.5, 1.5)
+        self.neck.running_mean.normal_()
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        return self.all_outputs(images_NCHW)[0]
+
+    def all_outputs(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        features_ND = self.neck(self.features(images_NCHW).mean((-2, -1)))
+        return F.normalize(features_ND, dim=1), self.classifier(features_ND)
+
+
+@torch.no_grad()
+def test_an_opened_descriptor_loses_columns_and_its_classifier_follows() -> None:
+    network = ReId().eval()
+    kept = (1, 2, 5, 11, 15)
+    small = cut(network, {"features.3": kept}, EXAMPLE_NCHW, open_descriptor=True)
+    group = find_groups(network, EXAMPLE_NCHW, open_descriptor=True)[1]
+    decay_channels_(network, group, group.all_but(kept), 0.0)
+    masked_ND, masked_logits = network.all_outputs(EXAMPLE_NCHW)
+    small_ND, small_logits = small.all_outputs(EXAMPLE_NCHW)
+    torch.testing.assert_close(small_ND, masked_ND[:, list(kept)], rtol=0, atol=1e-6)
+    torch.testing.assert_close(small_logits, masked_logits, rtol=0, atol=1e-6)
+    assert torch.equal(small.classifier.weight, network.classifier.weight[:, list(kept)])
+
+
+def test_a_descriptor_that_was_not_opened_cannot_be_cut() -> None:
+    with pytest.raises(ValueError, match=r"group 'features\.3' is locked: all 16"):
+        cut(ReId(), {"features.3": (0, 1)}, EXAMPLE_NCHW)
+
+
+def test_an_output_that_lost_other_columns_is_refused() -> None:
+    class Padded(nn.Module):
+        """Fills its descriptor up to a fixed size, so that no channel is missed."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Conv2d(3, 8, 3)
+
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            pooled_ND = self.features(images_NCHW).mean((-2, -1))
+            return F.normalize(F.pad(pooled_ND, (0, 8 - pooled_ND.shape[1])), dim=1)
+
+    with pytest.raises(ValueError, match=r"output from shape \(2, 8\) to \(2, 8\), not to \(2, 3\)"):
+        cut(Padded(), {"features": (0, 3, 4)}, EXAMPLE_NCHW, open_descriptor=True)
 
 
 def test_a_cut_made_in_inference_mode_can_be_trained() -> None:

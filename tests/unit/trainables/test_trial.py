@@ -2,14 +2,14 @@ import json
 from copy import deepcopy
 
 import pytest
-import safetensors.torch
 import torch
 
+from pruning.packing import unpack
 from pruning.schedule import Schedule
 from retrieval.latency import Speedup
 from tracking.record import METRICS
 from trainables.baseline import Baseline, baseline_identity, find_baseline, train_baseline
-from trainables.trial import Trial, load_cut_network
+from trainables.trial import Trial, replay
 
 SPEEDUP = Speedup(dense_latency_ms=2.0, latency_ms=1.0, speedup=2.0, speedup_low=1.9, speedup_high=2.1)
 
@@ -18,6 +18,22 @@ def schedule(method: str, ratio: float = 0.5, epochs: int = 2) -> Schedule:
     ratios = {"backbone.layer1.0.conv1": ratio, "backbone.conv1": ratio, "backbone.layer3.2.conv1": ratio}
     decay = 0.1 if method == "plfp" else None
     return Schedule(method=method, ratios=ratios, decay=decay, epochs=epochs, learning_rate=1e-3)
+
+
+def coded(method: str, **changes) -> Schedule:
+    epochs = 0 if method == "trained_pq" else 1
+    stages = {
+        "sparsity": {"share": 0.5, "penalty": 1e-5, "rounds": 2, "penalised_epochs": 1, "retrained_epochs": 1},
+        "quantization": {"bits": 4, "epochs": 1, "huffman": True},
+    }
+    bare = {**schedule("l1", epochs=epochs or 1).model_dump(), "method": method, "epochs": epochs}
+    return Schedule(**{**bare, "ratios": bare["ratios"] if epochs else {}, **stages, **changes})
+
+
+def run(trial: Trial):
+    while not trial.finished:
+        trial.step()
+    return trial.finish(measure=lambda *_: SPEEDUP)
 
 
 def same_state(a, b) -> bool:
@@ -34,7 +50,7 @@ def without_times(state: dict) -> dict:
     return {**state, "curve": [{**point, "seconds": 0} for point in state["curve"]]}
 
 
-@pytest.mark.parametrize("method", ["plfp", "l1", "fpgm"])
+@pytest.mark.parametrize("method", ["plfp", "l1", "sfp", "fpgm", "random", "scratch"])
 def test_a_trial_ends_with_a_network_of_the_asked_widths_and_all_its_metrics(tiny_settings, tiny_baseline, method):
     trial = Trial(schedule(method), tiny_settings, tiny_baseline)
     points = []
@@ -54,6 +70,95 @@ def test_a_trial_ends_with_a_network_of_the_asked_widths_and_all_its_metrics(tin
     assert outcome.metrics["compression"] > 1.2
     assert outcome.metrics["speedup"] == 2.0
     assert set(outcome.metrics) <= set(METRICS)
+
+
+@pytest.mark.parametrize("method", ["trained_pq", "l1"])
+def test_a_last_stage_ends_with_few_values_a_layer_and_a_small_file(tiny_settings, tiny_baseline, method):
+    outcome = run(Trial(coded(method), tiny_settings, tiny_baseline))
+    assert outcome.packed is not None
+    assert outcome.metrics["size_bytes"] == len(outcome.packed)
+    assert 0.4 < outcome.metrics["pruned_weights"] <= 0.5
+    # Half the weights in 4 of 32 bits; what is not coded, and where the others lie, costs something.
+    assert outcome.metrics["compression"] > 7
+    assert outcome.metrics["size_formula_bytes"] < outcome.metrics["size_bytes"]
+    weight = outcome.network.backbone.layer2[0].conv1.weight
+    assert len(weight.unique()) <= 2**4 + 1
+    assert float((weight == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
+    unpacked = unpack(outcome.packed)
+    assert same_state(unpacked, dict(outcome.network.state_dict()))
+    rebuilt = replay(tiny_baseline.network(), outcome.plan, unpacked, 64)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(rebuilt(images), outcome.network(images))
+
+
+@pytest.mark.parametrize("grid", ["kmeans", "uniform"])
+@pytest.mark.parametrize("interrupted_after", [1, 2, 3, 4])
+def test_a_last_stage_resumes_as_if_it_had_not_been_interrupted(tiny_settings, tiny_baseline, grid, interrupted_after):
+    asked = coded("l1", quantization={"bits": 3, "epochs": 2, "grid": grid})
+    whole = Trial(asked, tiny_settings, tiny_baseline)
+    for _ in range(interrupted_after):
+        whole.step()
+    saved = deepcopy(whole.state_dict())
+    resumed = Trial(asked, tiny_settings, tiny_baseline)
+    resumed.load_state_dict(saved)
+    outcomes = [run(trial) for trial in (whole, resumed)]
+    assert same_state(dict(outcomes[0].network.state_dict()), dict(outcomes[1].network.state_dict()))
+    assert same_state(without_times(whole.state_dict()), without_times(resumed.state_dict()))
+    assert outcomes[0].packed == outcomes[1].packed
+
+
+def test_a_last_stage_without_epochs_only_quantizes(tiny_settings, tiny_baseline):
+    asked = coded("l1", sparsity=None, quantization={"bits": 8, "epochs": 0})
+    trial = Trial(asked, tiny_settings, tiny_baseline)
+    outcome = run(trial)
+    assert len(trial.curve) == 1
+    assert len(outcome.network.backbone.conv1.weight.unique()) <= 2**8
+    # Scored as it is delivered, quantized.
+    resumed = Trial(asked, tiny_settings, tiny_baseline)
+    resumed.load_state_dict(trial.state_dict())
+    assert run(resumed).metrics["map"] == outcome.metrics["map"]
+
+
+def test_groups_have_their_own_bits(tiny_settings, tiny_baseline):
+    bits = {"backbone.layer2.0.conv1": 2, "projection": 3}
+    outcome = run(
+        Trial(coded("trained_pq", quantization={"bits": 8, "group_bits": bits}), tiny_settings, tiny_baseline)
+    )
+    assert len(outcome.network.backbone.layer2[0].conv1.weight.unique()) <= 2**2 + 1
+    assert len(outcome.network.projection.weight.unique()) <= 2**3 + 1
+    assert len(outcome.network.backbone.layer1[0].conv1.weight.unique()) > 2**4
+
+
+def test_bits_for_an_unknown_group_are_refused_with_the_nearest(tiny_settings, tiny_baseline):
+    asked = coded("trained_pq", sparsity=None, quantization={"group_bits": {"backbone.layer2.0.conv9": 2}})
+    with pytest.raises(ValueError, match=r"bits are named for 'backbone.layer2.0.conv9', no group.*nearest: 'backbone"):
+        Trial(asked, tiny_settings, tiny_baseline)
+
+
+def test_a_threshold_that_would_empty_a_layer_fails_by_name(tiny_settings, tiny_baseline):
+    with pytest.raises(ValueError, match=r"threshold 100\.0.*largest"):
+        Trial(coded("trained_pq", sparsity={"threshold": 100.0}), tiny_settings, tiny_baseline)
+
+
+def test_scratch_starts_from_new_weights_that_follow_from_the_seed(tiny_settings, tiny_baseline):
+    trials = [Trial(schedule("scratch"), tiny_settings, tiny_baseline) for _ in range(2)]
+    new, again = (dict(trial._stage.training.network.state_dict()) for trial in trials)
+    learned = dict(Trial(schedule("l1"), tiny_settings, tiny_baseline)._stage.training.network.state_dict())
+    assert same_state(new, again)
+    assert {key: value.shape for key, value in new.items()} == {key: value.shape for key, value in learned.items()}
+    assert not torch.equal(new["backbone.conv1.weight"], learned["backbone.conv1.weight"])
+    other = tiny_settings.model_copy(update={"finetune": tiny_settings.finetune.model_copy(update={"seed": 5})})
+    third = Trial(schedule("scratch"), other, tiny_baseline)._stage.training.network.state_dict()
+    assert not torch.equal(new["backbone.conv1.weight"], third["backbone.conv1.weight"])
+
+
+def test_a_trial_stops_early_once_its_method_has_settled(tiny_settings, tiny_baseline):
+    patient = schedule("fpgm", epochs=9).model_copy(update={"patience": 1, "learning_rate": 1e-9})
+    trial = Trial(patient, tiny_settings, tiny_baseline)
+    outcome = run(trial)
+    assert len(trial.curve) == 3  # chosen, zeroed, and as it was
+    assert outcome.network.backbone.conv1.out_channels == 16
 
 
 @pytest.mark.parametrize("method", ["plfp", "l1"])
@@ -84,8 +189,7 @@ def test_a_finished_network_is_rebuilt_from_its_plan_and_weights(tiny_settings, 
     trial = Trial(schedule("fpgm", epochs=1), tiny_settings, tiny_baseline)
     trial.step()
     outcome = trial.finish(measure=lambda *_: SPEEDUP)
-    weights = safetensors.torch.save(outcome.network.state_dict())
-    rebuilt = load_cut_network(tiny_baseline, outcome.plan, weights, 64)
+    rebuilt = replay(tiny_baseline.network(), outcome.plan, dict(outcome.network.state_dict()), 64)
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(rebuilt(images), outcome.network(images))
@@ -94,7 +198,7 @@ def test_a_finished_network_is_rebuilt_from_its_plan_and_weights(tiny_settings, 
 def test_the_network_under_training_is_softened_between_epochs_and_whole(tiny_settings, tiny_baseline):
     trial = Trial(schedule("fpgm"), tiny_settings, tiny_baseline)
     trial.step()
-    weights = trial._training.network.backbone.conv1.weight
+    weights = trial._stage.training.network.backbone.conv1.weight
     removed = sorted(set(range(32)) - set(trial.plan["backbone.conv1"]))
     assert weights.shape[0] == 32
     assert weights[removed].abs().max() == 0
@@ -103,10 +207,10 @@ def test_the_network_under_training_is_softened_between_epochs_and_whole(tiny_se
 
 def test_each_trial_starts_from_the_same_dense_network(tiny_settings, tiny_baseline):
     first = Trial(schedule("plfp"), tiny_settings, tiny_baseline)
-    before = {name: tensor.clone() for name, tensor in first._training.network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in first._stage.training.network.state_dict().items()}
     first.step()
     second = Trial(schedule("plfp"), tiny_settings, tiny_baseline)
-    assert same_state(before, dict(second._training.network.state_dict()))
+    assert same_state(before, dict(second._stage.training.network.state_dict()))
 
 
 def test_a_baseline_is_found_again_and_belongs_to_its_settings(tiny_settings, tiny_baseline, baselines):
@@ -127,3 +231,14 @@ def test_an_interrupted_training_leaves_no_baseline(tiny_settings, tmp_path):
 def test_the_dense_training_learns(tiny_baseline: Baseline):
     curve = json.loads((tiny_baseline.folder / "baseline.json").read_text())["curve"]
     assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_netvlad_starts_from_centroids_among_the_networks_own_features(tiny_settings, tmp_path):
+    network = tiny_settings.network.model_copy(update={"pooling": "netvlad"})
+    dense = tiny_settings.dense.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
+    settings = tiny_settings.model_copy(update={"network": network, "dense": dense})
+    for _ in train_baseline(settings, tmp_path, torch.device("cpu")):
+        pass
+    pooling = find_baseline(settings, tmp_path).network().pooling
+    # Features of unit length: their means are shorter; the random start's centroids are not.
+    assert pooling.centroids_KC.norm(dim=1).max() < 1

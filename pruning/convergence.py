@@ -1,0 +1,55 @@
+"""When a progressive method has settled: it chooses the same channels, and they no longer change."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from pruning.groups import PrunableGroup, filters_of
+from pruning.surgery import Plan
+
+_UNCHANGED = 1e-2  # change of the norm that counts as none, of the largest norm seen
+
+
+class Convergence:
+    """Counts the epochs for which the choice and the norm of the chosen weights have stood still.
+
+    Source: the early stop of BAFD (IEEE T-Cybernetics 2021), 5 epochs there. Differs from the paper: which change of
+    the norm counts as none is not stated; here it is, from one epoch to the next, 1 % of the largest norm seen,
+    that of the first choice: shrunk filters are near zero, where any regrowth is a large change of what they are.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self._patience = patience
+        self._plan: Plan = {}
+        self._norm = float("inf")
+        self._largest = 0.0
+        self._still = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether it has stood still for as many epochs as `patience` says; never when that is None."""
+        return self._patience is not None and self._still >= self._patience
+
+    def update(self, plan: Plan, norm: float) -> None:
+        """Take note of one epoch's choice, and of the norm of the weights that are to go."""
+        self._largest = max(self._largest, norm)
+        same = dict(plan) == dict(self._plan) and abs(norm - self._norm) <= _UNCHANGED * self._largest
+        self._still = self._still + 1 if same else 0
+        self._plan, self._norm = plan, norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, but the plan: the trial keeps that."""
+        return {"norm": self._norm, "largest": self._largest, "still": self._still}
+
+    def load_state_dict(self, state: dict[str, Any], plan: Plan) -> None:
+        """Go on from a saved state."""
+        self._plan = plan
+        self._norm, self._largest, self._still = state["norm"], state["largest"], state["still"]
+
+
+def norm_of_chosen(network: nn.Module, groups: Sequence[PrunableGroup], plan: Plan) -> float:
+    """Euclidean norm of all convolution and linear weights that write channels which the plan does not keep."""
+    chosen = [filters_of(network, g)[list(g.all_but(plan[g.id]))].flatten() for g in groups if g.id in plan]
+    return float(torch.cat(chosen).norm()) if chosen else 0.0

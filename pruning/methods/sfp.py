@@ -1,0 +1,31 @@
+"""SFP: after every epoch, zero the filters of the smallest l2 norm; cut them at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from pruning.criteria import l2_scores
+from pruning.methods.base import Method, lowest
+
+if TYPE_CHECKING:
+    from pruning.schedule import Schedule
+
+
+class Sfp(Method):
+    """He et al., "Soft Filter Pruning for Accelerating Deep CNNs", IJCAI 2018, equation 2 and Algorithm 1.
+
+    Selected afresh and zeroed after every epoch, without a mask on the gradient, so that a filter may return.
+
+    Differs from the paper: a channel's filter is the concatenation of the filters of all layers that write it,
+    kept widths are aligned, and the zeroed channels' BatchNorm is zeroed too, so that masked equals cut. As in
+    PLFP (see there), the last epoch's selection, made before zeroing, is the one that is cut.
+    """
+
+    name: ClassVar[str] = "sfp"
+    cuts_first: ClassVar[bool] = False
+
+    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
+        """Smallest ‖W_i‖₂ first."""
+        return lowest(l2_scores(filters_OD), count)

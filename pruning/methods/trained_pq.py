@@ -1,0 +1,130 @@
+"""Trained pruning + quantization: single weights to zero, the others to few bits, training in between.
+
+It runs as a method of its own, or as the last stage after channels were cut. A trial walks through the phases of
+`phases_of`: it calls `begin_` at the start of each, adds `penalty_of(phase) · l1_penalty(network)` to the loss, and
+trains as many epochs as the phase has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pruning.groups import PrunableGroup
+from pruning.methods.base import Method
+from pruning.names import nearest_name
+from pruning.quantize import quantize_
+from pruning.sparsity import coded_layers, hold_masks_, magnitude_mask, share_mask, weight_of
+
+if TYPE_CHECKING:
+    from pruning.schedule import Quantization, Schedule, Sparsity
+
+
+class TrainedPq(Method):
+    """Saha, Varma, Jawahar, "Compressing Deep Neural Networks for Recognizing Places", ACPR 2017.
+
+    Read from the authors' poster and slides, and from Han et al., "Deep Compression", ICLR 2016, whose method they
+    apply to place recognition: train with λ·Σ|W|, prune |W| < threshold in every layer, retrain with the pruned
+    weights held at zero, again; then one k-means codebook a layer over what is left, whose centres are trained by the
+    summed gradients of their weights while the assignment stays.
+
+    Differs from the paper:
+    - A target share a layer may stand in place of the threshold; it is approached in equal steps over the rounds.
+    - Weights pruned in one round stay zero in the penalised epochs of the next.
+    - The optimizer is the trial's own (AdamW), for the centres too; the papers use plain SGD.
+    - The uniform alternative has one grid a channel over its non-zeros, trained straight-through.
+    - Biases, BatchNorm and pooling exponents stay float32.
+    """
+
+    name: ClassVar[str] = "trained_pq"
+    cuts_first: ClassVar[bool] = True
+    removes_channels: ClassVar[bool] = False
+
+    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
+        """Nothing can be removed. Raises ValueError when `count` is not 0."""
+        if count:
+            raise ValueError(f"method {self.name!r} removes no channels, {count} were asked for")
+        return filters_OD.new_zeros(0).long()
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the last stage: how it begins, and how long it trains.
+
+    kind: "penalise" trains with the penalty; "retrain" begins with pruning; "quantize" begins with quantizing.
+    part: which share of the whole way to the target is reached at its end, in (0, 1].
+    """
+
+    kind: Literal["penalise", "retrain", "quantize"]
+    epochs: int
+    learning_rate: float
+    penalty: float = 0.0
+    part: float = 1.0
+
+
+def phases_of(schedule: Schedule) -> tuple[Phase, ...]:
+    """The phases of a schedule's last stage, in order; none when it has no quantization."""
+    phases = []
+    if (sparsity := schedule.sparsity) is not None:
+        rate = sparsity.learning_rate or schedule.learning_rate
+        for turn in range(1, sparsity.rounds + 1):
+            part = turn / sparsity.rounds
+            phases.append(Phase("penalise", sparsity.penalised_epochs, rate, sparsity.penalty, part))
+            phases.append(Phase("retrain", sparsity.retrained_epochs, rate, part=part))
+    if (quantization := schedule.quantization) is not None:
+        rate = quantization.learning_rate or schedule.learning_rate
+        phases.append(Phase("quantize", quantization.epochs, rate))
+    return tuple(phases)
+
+
+def begin_(network: nn.Module, phase: Phase, groups: Sequence[PrunableGroup], schedule: Schedule) -> None:
+    """Do to the network what the phase begins with: nothing, prune, or quantize.
+
+    Raises ValueError when pruning would empty a layer, when weights are not finite, or when bits are named for a
+    group that the network has not.
+    """
+    if phase.kind == "retrain":
+        assert schedule.sparsity is not None
+        hold_masks_(network, _masks(network, schedule.sparsity, phase.part))
+    elif phase.kind == "quantize":
+        assert schedule.quantization is not None
+        quantize_(network, layer_bits(network, groups, schedule.quantization), schedule.quantization.grid)
+
+
+def resume_(network: nn.Module, begun: Sequence[Phase], groups: Sequence[PrunableGroup], schedule: Schedule) -> None:
+    """Give a network the form that it has after these phases began, so that a state saved then can be loaded into it.
+
+    Its masks and codes mean nothing until that is done.
+    """
+    for phase in begun:
+        if phase.kind == "retrain":
+            layers = coded_layers(network).items()
+            hold_masks_(network, {name: torch.ones_like(weight_of(layer), dtype=torch.bool) for name, layer in layers})
+        else:
+            begin_(network, phase, groups, schedule)
+
+
+def layer_bits(network: nn.Module, groups: Sequence[PrunableGroup], quantization: Quantization) -> dict[str, int]:
+    """Bits of every coded layer: those of its group, or of the layer itself when it belongs to none.
+
+    Raises ValueError when `group_bits` names neither.
+    """
+    group_of = {member: group.id for group in groups for member in group.members}
+    owners = {layer: group_of.get(layer, layer) for layer in coded_layers(network)}
+    for named in quantization.group_bits:
+        if named not in owners.values():
+            nearest = nearest_name(named, owners.values())
+            raise ValueError(f"bits are named for {named!r}, no group of this network; nearest: {nearest!r}")
+    return {layer: quantization.group_bits.get(owner, quantization.bits) for layer, owner in owners.items()}
+
+
+def _masks(network: nn.Module, sparsity: Sparsity, part: float) -> dict[str, Tensor]:
+    weights = {name: weight_of(layer).detach() for name, layer in coded_layers(network).items()}
+    if sparsity.threshold is not None:
+        return {name: magnitude_mask(weight, sparsity.threshold) for name, weight in weights.items()}
+    assert sparsity.share is not None
+    return {name: share_mask(weight, sparsity.share * part) for name, weight in weights.items()}
