@@ -159,6 +159,7 @@ def pick(
     min_speedup: Annotated[float | None, typer.Option(help="Over the dense network.")] = None,
     max_size_mb: Annotated[float | None, typer.Option(help="Weights' file, in 10^6 bytes.")] = None,
     max_latency_ms: Annotated[float | None, typer.Option(help="As measured in the sweep.")] = None,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Show what each group was asked for and lost.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the choice as JSON.")] = False,
 ) -> None:
     """Choose a trial under limits, and say why; exits 1 and names the limit to loosen when none fits.
@@ -169,6 +170,7 @@ def pick(
     from search.pick import pick as choose
     from search.whats_next import command
     from tracking.front import read_front
+    from tracking.report import ledger_table
 
     asked = (
         ("--min-map", "map", min_map, 1.0),
@@ -186,6 +188,8 @@ def pick(
         return
     typer.echo(f"{describe(choice.point)}\n  why: {choice.why}")
     typer.echo(f"  runner-up: {describe(choice.runner_up) if choice.runner_up else 'none within the limits'}")
+    if ledger:
+        Console().print(ledger_table(choice.point))
     typer.echo(f"export it: {command('export', str(sweep), str(choice.point.number), '--out', 'bundle')}")
 
 

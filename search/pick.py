@@ -8,6 +8,8 @@ from search.errors import FailedError
 from tracking.front import Front, FrontPoint
 from tracking.record import METRICS
 
+_MOST = {"map": "most accurate", "speedup": "fastest", "compression": "smallest"}
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -65,9 +67,9 @@ class Choice:
 def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     """The best finished trial within the limits.
 
-    Best is the metric that is not limited: the fastest when mAP is (or when nothing is limited: then mAP must be
-    within 0.05 of the dense network's), else the most accurate. mAP is that of the validation queries: choosing by the
-    test queries would spoil them as a report.
+    Best is the objective that is not limited: when mAP is (or when nothing is: then mAP must be within 0.05 of the
+    dense network's), the fastest, or the smallest where the sweep was after that; else the most accurate. mAP is that
+    of the validation queries: choosing by the test queries would spoil them as a report.
 
     Raises:
         NothingFitsError: no trial is within all limits.
@@ -79,11 +81,10 @@ def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     fitting = [point for point in front.points if all(limit.holds(point) for limit in limits)]
     if not fitting:
         raise NothingFitsError(_advice(front, limits))
-    goal = "speedup" if any(limit.metric == "map" for limit in limits) else "map"
-    other = "map" if goal == "speedup" else "speedup"
+    gain = "speedup" if "speedup" in front.objectives else "compression"
+    goal, other = (gain, "map") if any(limit.metric == "map" for limit in limits) else ("map", gain)
     fitting.sort(key=lambda point: (point.metrics[goal], point.metrics[other]), reverse=True)
-    word = "fastest" if goal == "speedup" else "most accurate"
-    among = "the only trial" if len(fitting) == 1 else f"the {word} of {len(fitting)} trials"
+    among = "the only trial" if len(fitting) == 1 else f"the {_MOST[goal]} of {len(fitting)} trials"
     why = f"{among} with {' and '.join(map(str, limits))}"
     return Choice(fitting[0], fitting[1] if len(fitting) > 1 else None, why)
 

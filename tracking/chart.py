@@ -144,7 +144,8 @@ def _hover_text(point: FrontPoint, front: Front) -> str:
         *([_score(metrics, "test_map")] if "test_map" in metrics else []),
         f"speedup {spread}",
         *_cost_lines(metrics),
-        f"{schedule.epochs} epochs, learning rate {schedule.learning_rate:g}{decay}",
+        f"{schedule.total_epochs} epochs, learning rate {schedule.learning_rate:g}{decay}",
+        *_coding_lines(point),
         *_kept_lines(point),
     ]
     return "<br>".join(lines)
@@ -163,6 +164,17 @@ def _cost_lines(metrics: Mapping[str, float]) -> list[str]:
     if "mac_ratio" in metrics:
         parts.append(f"MACs ÷ {METRICS['mac_ratio'].show(metrics['mac_ratio'])}")
     return [" · ".join(parts)] if parts else []
+
+
+def _coding_lines(point: FrontPoint) -> list[str]:
+    """Return how weights are coded: "4 to 6 bits (kmeans), 48.0% pruned"."""
+    if (coding := point.schedule.quantization) is None:
+        return []
+    bits = sorted({coding.bits, *coding.group_bits.values()})
+    span = f"{bits[0]} to {bits[-1]}" if len(bits) > 1 else f"{bits[0]}"
+    return [
+        f"{span} bits ({coding.grid}), {METRICS['pruned_weights'].show(point.metrics.get('pruned_weights'))} pruned"
+    ]
 
 
 def _kept_lines(point: FrontPoint) -> list[str]:

@@ -173,13 +173,18 @@ def _parquet(front: Front) -> bytes:
 
 
 def _row(point: FrontPoint) -> dict[str, Any]:
-    schedule = point.schedule.model_dump(exclude={"ratios"})
+    schedule = point.schedule.model_dump(exclude={"ratios": True, "quantization": {"group_bits"}})
+    stages = {stage: schedule.pop(stage) or {} for stage in ("sparsity", "quantization")}
+    bits = point.schedule.quantization.group_bits if point.schedule.quantization else {}
     return {
         "trial": point.number,
         "on_front": point.on_front,
         **schedule,
+        **{f"{stage}.{key}": value for stage, entries in stages.items() for key, value in entries.items()},
         **point.metrics,
         **{f"ratio.{row.group}": row.asked_ratio for row in point.ledger},
         **{f"width.{row.group}": row.achieved_width for row in point.ledger},
+        **{f"macs_saved.{row.group}": row.macs_saved for row in point.ledger},
+        **{f"bits.{group}": count for group, count in bits.items()},
         "schedule": point.schedule.model_dump_json(),
     }

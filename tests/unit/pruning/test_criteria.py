@@ -5,7 +5,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning.criteria import fpgm_scores, l1_scores, plfp_removal_order
+from pruning.criteria import (
+    fpgm_scores,
+    l1_scores,
+    l2_scores,
+    local_scores,
+    plfp_removal_order,
+    random_removal_order,
+)
+from pruning.methods.base import lowest
 
 # The worked example of BAFD: A and B are all but the same, C is nearest to everything, D is far out.
 A_B_C_D = torch.tensor([[1.0, 1.0], [1.0, 0.99], [0.0, 0.0], [-2.0, -2.0]])
@@ -70,6 +78,48 @@ def test_l1_sums_absolute_weights() -> None:
     assert l1_scores(A_B_C_D).tolist() == pytest.approx([2.0, 1.99, 0.0, 4.0])
 
 
+def test_l2_is_the_euclidean_norm() -> None:
+    assert l2_scores(torch.tensor([[3.0, -4.0], [0.0, 2.0]])).tolist() == [5.0, 2.0]
+
+
+def test_l1_and_l2_can_disagree() -> None:
+    filters_OD = torch.tensor([[3.0, 0.0], [2.0, 2.0]])
+    assert lowest(l1_scores(filters_OD), 1).tolist() == [0]
+    assert lowest(l2_scores(filters_OD), 1).tolist() == [1]
+
+
+@pytest.mark.parametrize("neighbours", [1, 2, 50])
+def test_local_scores_equal_the_mean_over_the_nearest(neighbours: int) -> None:
+    rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(2)).tolist()
+    distances = [sorted(math.dist(a, b) for b in rows if b is not a)[:neighbours] for a in rows]
+    expected = [sum(nearest) / len(nearest) for nearest in distances]
+    assert local_scores(torch.tensor(rows), neighbours).tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_lone_filter_has_no_neighbour_and_scores_nothing() -> None:
+    assert local_scores(torch.ones(1, 3)).tolist() == [0.0]
+    with pytest.raises(ValueError, match="neighbours must be at least 1, got 0"):
+        local_scores(torch.ones(3, 3), 0)
+
+
+def test_a_random_choice_follows_from_the_filters_alone() -> None:
+    one_OD, other_OD = torch.randn(2, 64, 9, generator=torch.Generator().manual_seed(0))
+    chosen = random_removal_order(one_OD, 32).tolist()
+    assert chosen == random_removal_order(one_OD.clone(), 32).tolist()
+    assert chosen != random_removal_order(other_OD, 32).tolist()
+    assert len(set(chosen)) == 32
+    assert random_removal_order(one_OD, 0).dtype == torch.long
+
+
+def test_a_random_choice_spares_no_filter_over_many_layers() -> None:
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.zeros(8)
+    for _ in range(400):
+        counts[random_removal_order(torch.randn(8, 3, generator=generator), 4)] += 1
+    assert counts.min() > 150
+    assert counts.max() < 250
+
+
 def test_fpgm_keeps_a_filter_and_its_negative_apart() -> None:
     filters_OD = torch.tensor([[1.0, 2.0], [-1.0, -2.0], [1.0, 2.0]])
     apart = 2 * math.sqrt(5)
@@ -88,6 +138,34 @@ def test_plfp_never_empties_a_cluster_while_a_duplicate_is_left() -> None:
     filters_OD = torch.cat([originals_OD, originals_OD + 1e-5 * torch.randn(16, 36, generator=generator)])
     removed = set(plfp_removal_order(filters_OD, count=16).tolist())
     assert all(len({i, i + 16} & removed) == 1 for i in range(16))
+
+
+def pairs_lost(removed_K: Tensor, pairs: int) -> float:
+    """Share of planted pairs (i, i + pairs) of which nothing is left."""
+    removed = set(removed_K.tolist())
+    return sum({i, i + pairs} <= removed for i in range(pairs)) / pairs
+
+
+def test_plfp_rarely_removes_both_of_a_planted_pair_where_the_one_shot_rule_often_does() -> None:
+    # Half of 96 filters go: 16 near-duplicate pairs among 64 others that have no near neighbour.
+    greedy, one_shot = [], []
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        originals_OD = torch.randn(80, 36, generator=generator)
+        twins_OD = originals_OD[:16] + 1e-3 * torch.randn(16, 36, generator=generator)
+        filters_OD = torch.cat([originals_OD[:16], twins_OD, originals_OD[16:]])
+        greedy.append(pairs_lost(plfp_removal_order(filters_OD, 48), 16))
+        one_shot.append(pairs_lost(lowest(local_scores(filters_OD), 48), 16))
+    assert sum(one_shot) / 20 == 1.0
+    assert sum(greedy) / 20 < 0.5
+
+
+def test_plfp_removes_one_of_each_planted_pair_before_anything_else() -> None:
+    generator = torch.Generator().manual_seed(1)
+    originals_OD = torch.randn(40, 36, generator=generator)
+    filters_OD = torch.cat([originals_OD, originals_OD[:12] + 1e-3 * torch.randn(12, 36, generator=generator)])
+    removed = plfp_removal_order(filters_OD, 12).tolist()
+    assert sorted(index % 40 for index in removed) == list(range(12))
 
 
 def test_plfp_falls_back_to_the_total_distance_when_all_are_neighbours() -> None:
@@ -134,7 +212,17 @@ def test_no_neighbour_at_all_is_refused() -> None:
         plfp_removal_order(A_B_C_D, 1, neighbours=0)
 
 
-@pytest.mark.parametrize("criterion", [l1_scores, fpgm_scores, lambda rows: plfp_removal_order(rows, 1)])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        l1_scores,
+        l2_scores,
+        fpgm_scores,
+        local_scores,
+        lambda rows: plfp_removal_order(rows, 1),
+        lambda rows: random_removal_order(rows, 1),
+    ],
+)
 @pytest.mark.parametrize(
     ("filters", "complaint"),
     [

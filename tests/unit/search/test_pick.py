@@ -32,6 +32,23 @@ def test_with_a_floor_under_map_the_fastest_is_chosen():
     assert choice.why == "the fastest of 3 trials with mAP ≥ 66.0%"
 
 
+def test_where_a_sweep_was_after_size_the_smallest_is_chosen():
+    sizes = [(0.70, 1.0, 1.0), (0.68, 1.0, 8.0), (0.66, 1.0, 4.0)]
+    records = [
+        TrialRecord(
+            number=number,
+            status="finished",
+            schedule=SCHEDULE,
+            metrics={"map": score, "speedup": speedup, "compression": compression},
+        )
+        for number, (score, speedup, compression) in enumerate(sizes)
+    ]
+    after_size = build_front("s", records, {"map": 0.7, "compression": 1.0}, objectives=("map", "compression"))
+    choice = pick(after_size, [MAP])
+    assert (choice.point.number, choice.runner_up.number) == (1, 2)
+    assert choice.why == "the smallest of 3 trials with mAP ≥ 66.0%"
+
+
 def test_with_a_floor_under_speed_the_most_accurate_is_chosen():
     choice = pick(FRONT, [Limit("--min-speedup", "speedup", 2.2)])
     assert (choice.point.number, choice.runner_up.number) == (2, 3)

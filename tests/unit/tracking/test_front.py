@@ -3,6 +3,7 @@ import json
 import pytest
 from pyarrow import parquet
 
+from pruning.schedule import Quantization, Sparsity
 from tracking.front import build_front, read_front, write_front
 from tracking.record import TrialRecord
 
@@ -91,6 +92,18 @@ def test_the_parquet_file_has_a_row_a_trial_and_the_front_as_metadata(records, t
     assert table["test_map"].to_pylist() == [None, None, None, 0.53]
     assert table["width.conv1"].to_pylist() == [32] * 4
     assert json.loads(table.schema.metadata[b"prunefront"])["hypervolume"] == front.hypervolume
+
+
+def test_the_parquet_file_tells_how_weights_are_coded(make_record, tmp_path):
+    plain, coded = make_record(0, 0.5, 2.0), make_record(1, 0.6, 1.0)
+    stages = {"sparsity": Sparsity(share=0.5), "quantization": Quantization(bits=5, group_bits={"conv1": 3})}
+    coded = coded.model_copy(update={"schedule": coded.schedule.model_copy(update=stages)})
+    write_front(build_front("tiny", [plain, coded], DENSE), tmp_path)
+    table = parquet.read_table(tmp_path / "front.parquet")
+    assert table["quantization.bits"].to_pylist() == [None, 5]
+    assert table["sparsity.share"].to_pylist() == [None, 0.5]
+    assert table["bits.conv1"].to_pylist() == [None, 3]
+    assert table["macs_saved.conv1"].to_pylist() == [0, 0]
 
 
 def test_the_picture_is_a_png(records, tmp_path):

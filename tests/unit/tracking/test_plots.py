@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from pruning.schedule import Quantization
 from tracking.chart import interactive_chart
 from tracking.front import build_front
 from tracking.plots import front_figure, front_html
-from tracking.report import front_table
+from tracking.report import front_table, ledger_table
 
 DENSE = {"map": 0.62, "map_low": 0.6, "map_high": 0.64, "test_map": 0.6, "size_bytes": 4e7, "mac_ratio": 1.0}
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -180,3 +181,27 @@ def test_the_picture_draws_every_trial_and_leaves_pyplot_alone(front):
     drawn = sum(len(container.lines[0].get_xdata()) for container in axes.containers)
     assert drawn == len(front.points)
     assert "ratio of minima" in axes.get_xlabel()
+
+
+def test_the_ledger_shows_asked_achieved_and_saved_a_group(front):
+    row = front.points[0].ledger[0]
+    rows = (row.model_copy(update={"macs_saved": 750}), row.model_copy(update={"group": "[b]fc", "macs_saved": 250}))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(ledger_table(front.points[0].model_copy(update={"ledger": rows})))
+    lines = console.export_text().splitlines()
+    assert any("conv1" in line and "0.500" in line and "32" in line and "750 (75%)" in line for line in lines)
+    assert any("[b]fc" in line and "250 (25%)" in line for line in lines)
+    assert not any("bits" in line for line in lines)
+
+
+def test_the_ledger_and_the_hover_tell_how_weights_are_coded(front):
+    coding = Quantization(bits=5, group_bits={"conv1": 3})
+    schedule = front.points[0].schedule.model_copy(update={"quantization": coding})
+    metrics = {**front.points[0].metrics, "pruned_weights": 0.48}
+    coded = front.points[0].model_copy(update={"schedule": schedule, "metrics": metrics})
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(ledger_table(coded))
+    (line,) = [line for line in console.export_text().splitlines() if "conv1" in line]
+    assert line.rstrip(" │").endswith(" 3")
+    texts = _trace(front.model_copy(update={"points": (coded,)}), coded.method).hovertext
+    assert "3 to 5 bits (kmeans), 48.0% pruned" in texts[0]
