@@ -5,7 +5,7 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -135,7 +135,7 @@ def load_config(path: Path, *, data: Path | None = None, trials: int | None = No
     try:
         config.space.resolve()
     except ValidationError as error:
-        raise ValueError(f"{path}: space.{first_error(error, Preset)}") from error
+        raise ValueError(f"{path}: {first_error(error, Preset, inside='space.')}") from error
     except ValueError as error:
         raise ValueError(f"{path}: space.preset: {error}") from error
     return _with_absolute_paths(config)
@@ -151,13 +151,16 @@ def _with_absolute_paths(config: SweepConfig) -> SweepConfig:
     return config.model_copy(update={"data": data, "network": network})
 
 
-def first_error(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first of pydantic's errors as one line; for an unknown key, with the nearest one that exists."""
+def first_error(error: ValidationError, model: type[BaseModel], *, inside: str = "") -> str:
+    """The first of pydantic's errors as one line; for an unknown key, with the nearest one that exists.
+
+    `inside` is put before every key: where in the file the model stands.
+    """
     # A mistyped key is unknown and leaves the right one missing: the first of the two is what to mend.
     errors = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
     found = errors[0]
     *section, key = found["loc"] or ("",)
-    where = ".".join(str(part) for part in found["loc"])
+    where = inside + ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
         known = list(_section(model, section).model_fields)
         near = get_close_matches(str(key), known, n=1)
@@ -165,13 +168,17 @@ def first_error(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {where!r}: {hint}"
     given = "" if found["type"] in ("missing", "value_error") else f", not {found['input']!r}"
     message = found["msg"].removeprefix("Value error, ")
+    where = where.rstrip(".")
     return f"{where}: {message}{given}" if where else message
 
 
 def _section(model: type[BaseModel], path: list[Any]) -> type[BaseModel]:
     for part in path:
         annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
+        # A section that may be left out is a union with None.
+        (model,) = (each for each in (annotation, *get_args(annotation)) if _is_section(each))
     return model
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

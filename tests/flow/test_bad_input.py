@@ -33,8 +33,9 @@ def own_data(tiny_data, tmp_path):
         ('preset = "filters"', 'preset = "filters"\nlevel = [-0.2, 0.5]', "not -0.2"),
         ('preset = "filters"', 'preset = "filters"\nlevel = [0.0, 1.0]', "not 1.0"),
         ("trials = 4", "trails = 4", "unknown key 'search.trails': did you mean 'trials'?"),
+        ('preset = "filters"', 'preset = "trained_pq"\nquantization = {bits = [2, 9]}', "not 9"),
     ],
-    ids=["method", "negative ratio", "ratio of one", "typo"],
+    ids=["method", "negative ratio", "ratio of one", "typo", "nine bits"],
 )
 def test_a_wrong_sweep_file(tiny_sweep, tmp_path, refused, old, new, message):
     tiny_sweep.write_text(tiny_sweep.read_text().replace(old, new))

@@ -37,6 +37,49 @@ def test_every_sweep_that_comes_along_loads(file):
         ("image_size = 64\n\n[network]", 'image_size = 64\nreport_on = "val"\n\n[network]', "select_on and report_on"),
         ('name = "mini_resnet"', 'name = "mini_resnet"\nweights = "imagenet"', "no imagenet weights"),
         ('preset = "filters"', 'preset = "filtres"', "unknown preset 'filtres'.*nearest: 'filters'"),
+        ("trials = 4", 'trials = 4\nobjectives = ["speedup"]', "search.objectives"),
+        ("trials = 4", 'trials = 4\nobjectives = ["speedup", "map"]', 'search: objectives are .*\\"map\\" first'),
+        ('preset = "filters"', 'preset = "filters"\nofset = 0.1', "unknown key 'space.ofset': did you mean 'offset'"),
+        (
+            'preset = "filters"',
+            'preset = "filters"\nallocation = "stag"',
+            "space.allocation: .*'uniform', 'stage'.*not 'stag'",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "filters"\ndescriptor = "opn"',
+            "space.descriptor: .*'locked' or 'open'.*not 'opn'",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "filters"\nmethods = ["trained_pq"]',
+            "'trained_pq' needs .space.quantization",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "filters"\nsparsity = {share = [0.0, 0.5]}',
+            "space: sparsity needs quantization",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "trained_pq"\nquantization = {bits = [1, 8]}',
+            "space.quantization.bits.0: .*greater than or equal to 2, not 1",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "trained_pq"\nquantization = {bits = [2, 9]}',
+            "space.quantization.bits.1: .*less than or equal to 8, not 9",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "trained_pq"\nquantization = {bit = [2, 8]}',
+            "unknown key 'space.quantization.bit': did you mean 'bits'",
+        ),
+        (
+            'preset = "filters"',
+            'preset = "trained_pq"\nsparsity = {share = [0.0, 1.0]}',
+            "space.sparsity.share.1: .*less than 1",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(tiny_sweep, old, new, message):

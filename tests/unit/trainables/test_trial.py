@@ -153,6 +153,44 @@ def test_scratch_starts_from_new_weights_that_follow_from_the_seed(tiny_settings
     assert not torch.equal(new["backbone.conv1.weight"], third["backbone.conv1.weight"])
 
 
+@pytest.fixture(scope="module")
+def bare(tiny_settings, tmp_path_factory):
+    """Settings and baseline of a network whose descriptor is what its last convolutions write."""
+    network = tiny_settings.network.model_copy(update={"descriptor_size": None})
+    dense = tiny_settings.dense.model_copy(update={"epochs": 1})
+    settings = tiny_settings.model_copy(update={"network": network, "dense": dense})
+    shelf = tmp_path_factory.mktemp("bare")
+    for _ in train_baseline(settings, shelf, torch.device("cpu")):
+        pass
+    return settings, find_baseline(settings, shelf)
+
+
+@pytest.mark.parametrize("method", ["l1", "fpgm", "scratch"])
+@pytest.mark.parametrize("then_coded", [False, True])
+def test_an_open_descriptor_shrinks_and_the_loss_follows(bare, method, then_coded):
+    settings, baseline = bare
+    stages = {"quantization": {"bits": 6}} if then_coded else {}
+    ratios = {"backbone.layer3.0.conv2": 0.5}
+    asked = Schedule(method=method, ratios=ratios, epochs=1, learning_rate=1e-3, open_descriptor=True, **stages)
+    trial = Trial(asked, settings, baseline)
+    outcome = run(trial)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert outcome.network(images).shape == (2, 64)
+        rebuilt = replay(baseline.network(), outcome.plan, dict(outcome.network.state_dict()), 64)
+        assert torch.equal(rebuilt(images), outcome.network(images))
+    expected = 128 if method == "fpgm" and not then_coded else 64
+    assert trial._stage.training.loss.directions_CD.shape[1] == expected
+
+
+def test_a_locked_descriptor_keeps_its_size_and_the_ledger_says_so(bare):
+    settings, baseline = bare
+    asked = Schedule(method="l1", ratios={"backbone.layer3.0.conv2": 0.5}, epochs=1, learning_rate=1e-3)
+    outcome = run(Trial(asked, settings, baseline))
+    (row,) = [row for row in outcome.ledger if row.group == "backbone.layer3.0.conv2"]
+    assert (row.aligned_width, row.achieved_width) == (64, 128)
+
+
 def test_a_trial_stops_early_once_its_method_has_settled(tiny_settings, tiny_baseline):
     patient = schedule("fpgm", epochs=9).model_copy(update={"patience": 1, "learning_rate": 1e-9})
     trial = Trial(patient, tiny_settings, tiny_baseline)
