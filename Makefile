@@ -7,7 +7,7 @@ DATA ?= data/mini
 RUNS ?= runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster-demo test check lint docs lock clean
+.PHONY: help setup demo cluster-demo test bench bench-methods check lint docs lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 
 test: $(SETUP)  ## All tests (at most 15 minutes on 2 cores)
 	$(PY) -m pytest
+
+bench: $(SETUP)  ## How long the core takes -> docs/results/speed.md (two minutes, best alone on the machine)
+	$(PY) -m benchmarks.speed
+
+bench-methods: $(SETUP)  ## The methods beside each other, 3 seeds -> docs/results/methods.md (an hour or more on 2 cores)
+	$(PY) -m benchmarks.methods
 
 check: lint  ## Lint, types and the fast tests
 	$(PY) -m pytest -m "not ray and not slow"

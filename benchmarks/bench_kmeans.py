@@ -26,7 +26,9 @@ def laplace_with_a_hole(count: int) -> Tensor:
 
 @pytest.mark.parametrize("bits", [5, 8])
 def test_kmeans_of_25_million_weights(benchmark: BenchmarkFixture, bits: int) -> None:
-    """At 5 bits at most 5 s on one core are wanted; more bits take more iterations."""
+    """More bits take more iterations."""
+    if bits == 5:
+        benchmark.extra_info["at_most"] = "5 s"
     values_N = laplace_with_a_hole(COUNT)
     centres_C, codes_N = benchmark.pedantic(kmeans_codebook, (values_N, bits), rounds=5, warmup_rounds=1)
     benchmark.extra_info["peak_extra_mib"] = peak_extra_mib(lambda: kmeans_codebook(values_N, bits))

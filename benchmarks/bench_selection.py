@@ -25,6 +25,7 @@ def layer(filters: int, length: int) -> Tensor:
 
 @pytest.mark.parametrize(("filters", "length"), [(2048, 512), (512, 4608)])
 def test_half_of_a_wide_layer(benchmark: BenchmarkFixture, filters: int, length: int) -> None:
+    benchmark.extra_info["at_most"] = "0.5 s"
     removed_K = benchmark(plfp_removal_order, layer(filters, length), filters // 2)
     assert len(set(removed_K.tolist())) == filters // 2
 
@@ -38,6 +39,7 @@ def test_cost_grows_with_the_square_of_the_filters(benchmark: BenchmarkFixture, 
 @pytest.mark.parametrize(("filters", "length"), [(2048, 512), (512, 4608)])
 def test_peak_memory_beside_the_filters(benchmark: BenchmarkFixture, filters: int, length: int) -> None:
     filters_OD = layer(filters, length)
+    benchmark.extra_info["at_most"] = "200 MiB"
     benchmark.pedantic(plfp_removal_order, (filters_OD, filters // 2), rounds=1)
     benchmark.extra_info["peak_extra_mib"] = peak_extra_mib(lambda: plfp_removal_order(filters_OD, filters // 2))
     assert benchmark.extra_info["peak_extra_mib"] > 0
@@ -59,5 +61,6 @@ def test_all_groups_of_a_resnet50(benchmark: BenchmarkFixture) -> None:
     groups = find_groups(network, torch.zeros(1, 3, 64, 64))
     ratios = {group.id: 0.5 for group in groups if not group.locked}
     schedule = Schedule(method="plfp", ratios=ratios, decay=0.01, epochs=1, learning_rate=0.01)
+    benchmark.extra_info["at_most"] = "2 s"
     plan = benchmark.pedantic(Plfp().choose, (network, groups, schedule), rounds=5, warmup_rounds=1)
     assert plan.keys() == ratios.keys()
