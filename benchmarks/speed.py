@@ -36,8 +36,8 @@ def document(found: Sequence[dict[str, Any]], origin: dict[str, str]) -> str:
     lines = [
         "# How long the core takes",
         "",
-        "One thread; the best round is the one least disturbed by the machine's other tenants. Memory is what stands in",
-        "RAM at the peak above what stood there before. `at most` is the aim where there is one.",
+        "One thread; the best round is the one least disturbed by the machine's other tenants. Memory is what stands",
+        "in RAM at the peak above what stood there before. `at most` is the aim where there is one.",
         "",
         f"Written by `python -m benchmarks.speed` (`make bench`); commit `{origin['git_commit'][:12]}`, "
         f"{origin['cpu']}, torch {origin['torch']}, {origin['time_utc'][:10]}.",
