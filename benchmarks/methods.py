@@ -22,7 +22,6 @@ from benchmarks.methods_cases import Case, cases_of
 from benchmarks.methods_table import write_document
 from pruning.groups import find_groups
 from retrieval.datasets.mini import write_mini
-from retrieval.latency import LatencySettings, Speedup
 from search.config import load_config
 from tracking.files import write_atomically
 from tracking.provenance import provenance
@@ -84,9 +83,8 @@ def run_case(case: Case, seed: int, runs: Path) -> str:
     trial = Trial(case.schedule, settings, need_baseline(settings, runs / "baselines"))
     while not trial.finished:
         trial.step()
-    outcome = trial.finish(measure=_no_timing)
-    metrics = {key: value for key, value in outcome.metrics.items() if not key.startswith(("speedup", "latency"))}
-    metrics |= score(outcome.network, settings, "report_on", CPU)
+    outcome = trial.finish(measure=None)  # trials run side by side here
+    metrics = {**outcome.metrics, **score(outcome.network, settings, "report_on", CPU)}
     result = {
         "name": case.name,
         "method": case.method,
@@ -106,11 +104,6 @@ def run_case(case: Case, seed: int, runs: Path) -> str:
 def result_path(runs: Path, seed: int, name: str) -> Path:
     """Where a trial's result is kept."""
     return runs / "results" / str(seed) / f"{name}.json"
-
-
-def _no_timing(dense: bytes, pruned: bytes, settings: LatencySettings) -> Speedup:
-    """Two trials run side by side here, so nothing is timed."""
-    return Speedup(dense_latency_ms=0, latency_ms=0, speedup=0, speedup_low=0, speedup_high=0)
 
 
 def _run_all(pool: ProcessPoolExecutor, seeds: Sequence[int], runs: Path, only: str, console: Console) -> None:

@@ -44,17 +44,17 @@ class Baseline:
         network = build_dense(self.network_settings, weights=self.folder / _WEIGHTS)
         return network.eval()
 
-    def new_network(self, seed: int) -> nn.Module:
-        """The dense shape with random weights, drawn from the seed alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return build_dense(self.network_settings.model_copy(update={"weights": None}))
+    def start_anew(self, batches: Batches, image_size: int) -> tuple[nn.Module, CosineSoftmax]:
+        """An untrained network of the dense shape and its loss, drawn from the batches' seed.
 
-    def new_loss(self, descriptor_size: int, seed: int) -> CosineSoftmax:
-        """The loss with random class directions, drawn from the seed alone."""
+        Another draw than any that a dense network starts from: weights picked by what was trained from the same start
+        would not be new ones.
+        """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return CosineSoftmax(self.classes, descriptor_size)
+            torch.manual_seed(int(hashlib.sha256(f"scratch {batches.seed}".encode()).hexdigest()[:8], 16))
+            settings = self.network_settings.model_copy(update={"weights": None})
+            network = _untrained(settings, batches)
+            return network, CosineSoftmax(self.classes, descriptor_size(network, image_size))
 
     def loss(self, descriptor_size: int) -> CosineSoftmax:
         """A fresh copy of the loss that the network was trained with, its class directions included."""
@@ -172,12 +172,10 @@ def _save(training: Training, card: dict[str, object], folder: Path, image_size:
 
 def _dense_training(settings: TrialSettings, data: SweepData, device: torch.device) -> Training:
     torch.manual_seed(settings.dense.seed)
-    network = build_dense(settings.network)
-    size = descriptor_size(network, settings.data.image_size)
     dense = settings.dense
     batches = Batches(data.train, data.reader, dense.batch_size, dense.seed, dense.steps_per_epoch)
-    if isinstance(network, RetrievalNetwork) and isinstance(network.pooling, NetVLAD):
-        _place_centroids_(network.backbone, network.pooling, batches)
+    network = _untrained(settings.network, batches)
+    size = descriptor_size(network, settings.data.image_size)
     return Training(
         network,
         CosineSoftmax(len(data.train.classes), size),
@@ -187,6 +185,14 @@ def _dense_training(settings: TrialSettings, data: SweepData, device: torch.devi
         weight_decay=settings.dense.weight_decay,
         device=device,
     )
+
+
+def _untrained(settings: NetworkSettings, batches: Batches) -> nn.Module:
+    """The network that a dense training starts from, drawn from torch's generator."""
+    network = build_dense(settings)
+    if isinstance(network, RetrievalNetwork) and isinstance(network.pooling, NetVLAD):
+        _place_centroids_(network.backbone, network.pooling, batches)
+    return network
 
 
 @torch.no_grad()

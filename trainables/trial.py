@@ -78,6 +78,8 @@ class Trial:
         self.groups: list[PrunableGroup] = find_groups(dense, self._example(), open_descriptor=schedule.open_descriptor)
         self._dense_cost = cost_of(dense, self._example())
         self._dense_macs = macs_by_layer(dense, self._example())
+        finetune, data = settings.finetune, self._data
+        self._batches = Batches(data.train, data.reader, finetune.batch_size, finetune.seed, finetune.steps_per_epoch)
         self._loss = baseline.loss(descriptor_size(dense, settings.data.image_size))
         self._stage = self._first_stage(dense)
         self._scored: tuple[nn.Module, Scores] | None = None
@@ -98,6 +100,7 @@ class Trial:
         if self._stage.finished:
             self._begin_coding()
         loss = self._stage.train_epoch()
+        self._scored = None
         if self._stage.finished and self._coding_follows and self.schedule.total_epochs == self.schedule.epochs:
             self._begin_coding()  # nothing of it trains, so it belongs to this epoch
         self._scored = self._cut_and_score()
@@ -106,26 +109,25 @@ class Trial:
         self.curve.append(EpochPoint(epoch=len(self.curve) + 1, loss=loss, map=map_now, seconds=seconds))
         return self.curve[-1]
 
-    def finish(self, measure: Measure = paired_speedup) -> Outcome:
+    def finish(self, measure: Measure | None = paired_speedup) -> Outcome:
         """Cut for good and measure: mAP with its interval, cost, and speed against the dense network.
 
         Args:
-            measure: times two ONNX models against each other; in a sweep, one process does it for all trials.
+            measure: times two ONNX models against each other; in a sweep, one process does it for all trials. None
+                leaves the speed out.
         """
         # A trial that was resumed after its last epoch has not scored its cut copy in this process.
         network, scores = self._scored or self._cut_and_score()
         network = network.cpu().eval()
         cost = cost_of(network, self._example())
         packed, coding = self._pack(network)
-        onnx = to_onnx(network, self.settings.data.image_size)
-        speed = measure(self.baseline.onnx(), onnx, self.settings.latency)
         if packed is not None:
             cost = cost.model_copy(update={"size_bytes": len(packed)})
         metrics = {
             **map_metrics(scores),
             **cost_metrics(cost, self._dense_cost),
             **coding,
-            **vars(speed),
+            **(self._speed(network, measure) if measure else {}),
             "seconds": sum(point.seconds for point in self.curve),
         }
         rows = tuple(ledger(self.groups, self.schedule, network, self._dense_macs))
@@ -149,11 +151,10 @@ class Trial:
         self.curve = [EpochPoint(**point) for point in state["curve"]]
 
     def _first_stage(self, dense: nn.Module) -> Structure | Coding:
-        method, seed = get_method(self.schedule.method), self.settings.finetune.seed
+        method = get_method(self.schedule.method)
         plan = method.choose(dense, self.groups, self.schedule) if method.cuts_first else {}
         if method.new_weights:
-            dense = self.baseline.new_network(seed)
-            self._loss = self.baseline.new_loss(self._loss.descriptor_size, seed)
+            dense, self._loss = self.baseline.start_anew(self._batches, self.settings.data.image_size)
         if method.cuts_first:
             dense = self._cut(dense, plan)
             self._cut_loss(plan)
@@ -178,11 +179,8 @@ class Trial:
         return Coding(network, plan, self.groups, self.schedule, self._start_training, first_epoch)
 
     def _start_training(self, network: nn.Module, **choices: Any) -> Training:
-        finetune = self.settings.finetune
-        batches = Batches(
-            self._data.train, self._data.reader, finetune.batch_size, finetune.seed, finetune.steps_per_epoch
-        )
-        return Training(network, self._loss, batches, weight_decay=finetune.weight_decay, device=self.device, **choices)
+        weight_decay = self.settings.finetune.weight_decay
+        return Training(network, self._loss, self._batches, weight_decay=weight_decay, device=self.device, **choices)
 
     def _cut(self, network: nn.Module, plan: Plan) -> nn.Module:
         device = next(network.parameters()).device
@@ -201,6 +199,10 @@ class Trial:
         recalibrate_batchnorm_(network, batches, self.device)
         scores = evaluate(describe_with(network, self.device), self._data.select_on, self._data.reader)
         return network, scores
+
+    def _speed(self, network: nn.Module, measure: Measure) -> dict[str, float]:
+        onnx = to_onnx(network, self.settings.data.image_size)
+        return vars(measure(self.baseline.onnx(), onnx, self.settings.latency))
 
     def _pack(self, network: nn.Module) -> tuple[bytes | None, dict[str, float]]:
         """The file of the coded weights, and what there is to say of them; nothing for plain ones."""
