@@ -35,7 +35,8 @@ class Convergence:
     def update(self, plan: Plan, norm: float) -> None:
         """Take note of one epoch's choice, and of the norm of the weights that are to go."""
         self._largest = max(self._largest, norm)
-        same = dict(plan) == dict(self._plan) and abs(norm - self._norm) <= _UNCHANGED * self._largest
+        # A plan that removes nothing stands still from the start, and says nothing of the training.
+        same = norm > 0 and dict(plan) == dict(self._plan) and abs(norm - self._norm) <= _UNCHANGED * self._largest
         self._still = self._still + 1 if same else 0
         self._plan, self._norm = plan, norm
 

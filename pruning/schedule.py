@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -17,11 +17,9 @@ def _known_method(name: str) -> str:
     return get_method(name).name
 
 
-class Sparsity(BaseModel):
-    """Single weights that go to zero: what the first half of trained pruning + quantization does.
+class SparsityTraining(BaseModel):
+    """How single weights are pruned, whichever they are.
 
-    threshold: weights of smaller magnitude go, the same threshold in all layers, as in the paper; or
-    share: the share of each layer's weights that goes, the smallest first, in [0, 1). One of the two is named.
     penalty: λ of the penalty λ·Σ|W| that is added to the loss while it is `penalised`.
     rounds: how often it is penalised, pruned and retrained. A share is approached in equal steps.
     penalised_epochs, retrained_epochs: of each round; the pruned weights stay zero while the rest is retrained.
@@ -30,8 +28,6 @@ class Sparsity(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    share: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
     penalty: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     rounds: int = Field(default=1, ge=1)
     penalised_epochs: int = Field(default=0, ge=0)
@@ -39,9 +35,7 @@ class Sparsity(BaseModel):
     learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def _one_measure(self) -> "Sparsity":
-        if (self.threshold is None) == (self.share is None):
-            raise ValueError(f"either a threshold or a share, got threshold {self.threshold} and share {self.share}")
+    def _penalty_has_epochs(self) -> Self:
         if self.penalty > 0 and self.penalised_epochs == 0:
             raise ValueError(f"a penalty of {self.penalty} needs penalised_epochs of at least 1, got 0")
         return self
@@ -52,11 +46,26 @@ class Sparsity(BaseModel):
         return self.rounds * (self.penalised_epochs + self.retrained_epochs)
 
 
-class Quantization(BaseModel):
-    """Weights in few bits: what the second half of trained pruning + quantization does.
+class Sparsity(SparsityTraining):
+    """Single weights that go to zero: what the first half of trained pruning + quantization does.
 
-    bits: of each weight, 2 to 8, in layers that `group_bits` does not name.
-    group_bits: group id, or the name of a layer that belongs to no group → bits.
+    threshold: weights of smaller magnitude go, the same threshold in all layers, as in the paper; or
+    share: the share of each layer's weights that goes, the smallest first, in [0, 1). One of the two is named.
+    """
+
+    threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    share: float | None = Field(default=None, ge=0, lt=1, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.threshold is None) == (self.share is None):
+            raise ValueError(f"either a threshold or a share, got threshold {self.threshold} and share {self.share}")
+        return self
+
+
+class QuantizationTraining(BaseModel):
+    """How weights in few bits are trained and kept, however many bits they have.
+
     grid: "kmeans", a codebook a layer, whose centres are trained; or "uniform", equal steps a channel, trained
         straight-through.
     epochs: of that training; 0 only quantizes.
@@ -66,12 +75,21 @@ class Quantization(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bits: int = Field(default=MOST_BITS, ge=FEWEST_BITS, le=MOST_BITS)
-    group_bits: Annotated[Mapping[str, int], AfterValidator(GroupBits), PlainSerializer(dict)] = GroupBits({})
     grid: Literal["kmeans", "uniform"] = "kmeans"
     epochs: int = Field(default=1, ge=0)
     learning_rate: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     huffman: bool = False
+
+
+class Quantization(QuantizationTraining):
+    """Weights in few bits: what the second half of trained pruning + quantization does.
+
+    bits: of each weight, 2 to 8, in layers that `group_bits` does not name.
+    group_bits: group id, or the name of a layer that belongs to no group → bits.
+    """
+
+    bits: int = Field(default=MOST_BITS, ge=FEWEST_BITS, le=MOST_BITS)
+    group_bits: Annotated[Mapping[str, int], AfterValidator(GroupBits), PlainSerializer(dict)] = GroupBits({})
 
 
 class Schedule(BaseModel):
@@ -105,7 +123,7 @@ class Schedule(BaseModel):
     quantization: Quantization | None = None
 
     @model_validator(mode="after")
-    def _decay_suits_method(self) -> "Schedule":
+    def _decay_suits_method(self) -> Self:
         uses_decay = get_method(self.method).uses_decay
         if uses_decay and self.decay is None:
             raise ValueError(f"method {self.method!r} needs a decay in [0, 1), got None")
@@ -114,13 +132,13 @@ class Schedule(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _patience_suits_method(self) -> "Schedule":
+    def _patience_suits_method(self) -> Self:
         if get_method(self.method).cuts_first and self.patience is not None:
             raise ValueError(f"method {self.method!r} chooses once: leave patience None, not {self.patience}")
         return self
 
     @model_validator(mode="after")
-    def _stages_suit_method(self) -> "Schedule":
+    def _stages_suit_method(self) -> Self:
         if not get_method(self.method).removes_channels:
             if any(self.ratios.values()):
                 raise ValueError(f"method {self.method!r} removes no channels: ratios must be 0, got {self.ratios}")

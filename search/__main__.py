@@ -213,7 +213,10 @@ def export(
 
     with input_is_checked():
         source = find_source(SweepStorage(sweep), trial, out, baselines)
-    bundle = write_bundle(source)
+    try:
+        bundle = write_bundle(source)
+    except ValueError as error:
+        raise FailedError(" ".join(str(error).split())) from error
     typer.echo(f"the bundle is in {bundle}; check it with: {command('verify', str(out))}")
 
 

@@ -46,14 +46,15 @@ class SearchSettings(Settings):
     """[search]: how many trials, towards what, proposed by whom."""
 
     trials: int = Field(ge=1)
-    objectives: tuple[Objective, ...] = Field(default=("map", "speedup"), min_length=2, max_length=3)
+    objectives: tuple[Objective, ...] = ("map", "speedup")
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = Field(default=0, ge=0)
     max_failures: int = Field(default=3, ge=0, description="failed trials after which the sweep gives up")
 
     @model_validator(mode="after")
     def _objectives_are_map_and_others(self) -> Self:
-        if self.objectives[0] != "map" or len(set(self.objectives)) < len(self.objectives):
+        first, *others = self.objectives or (None,)
+        if first != "map" or not others or len({first, *others}) < len(self.objectives):
             raise ValueError(f'objectives are {list(self.objectives)}: "map" first, then others, each once')
         return self
 
@@ -104,8 +105,13 @@ class SweepConfig(Settings):
     @property
     def identity(self) -> str:
         """Sixteen hex digits of what decides the trials' outcome: all but the budget and the resources."""
+        return hashlib.sha256(json.dumps(self.deciding, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """The file without what does not decide the trials' outcome; its space as the preset gives it."""
         parts = self.model_dump(mode="json", exclude={"resources": True, "search": {"trials", "max_failures"}})
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return {**parts, "space": self.space.resolve().model_dump(mode="json")}
 
 
 def load_config(path: Path, *, data: Path | None = None, trials: int | None = None) -> SweepConfig:

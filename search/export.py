@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
+from pruning.schedule import Schedule
 from pruning.surgery import plan_to_json
 from retrieval.images import IMAGENET_MEAN, IMAGENET_STD
 from retrieval.onnx_model import to_onnx
@@ -25,7 +26,7 @@ from trainables.scoring import score, trial_network
 from trainables.settings import DataSettings, NetworkSettings
 
 CHECKSUMS = "SHA256SUMS"
-# In every bundle; a trial with coded weights adds their packed file.
+# In every bundle; see `contents_of`.
 CONTENTS = (
     "model.onnx",
     PLAIN,
@@ -35,7 +36,6 @@ CONTENTS = (
     "metrics.json",
     "provenance.json",
 )
-ALL_CONTENTS = (*CONTENTS, PACKED)
 
 
 class NetworkCard(BaseModel, frozen=True, extra="forbid"):
@@ -48,6 +48,11 @@ class NetworkCard(BaseModel, frozen=True, extra="forbid"):
     data: DataSettings
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+
+
+def contents_of(schedule: Schedule) -> tuple[str, ...]:
+    """The files of a trial's bundle, but for the checksums: coded weights add their packed file."""
+    return (*CONTENTS, PACKED) if schedule.quantization else CONTENTS
 
 
 @dataclass(frozen=True)
@@ -114,9 +119,9 @@ def export(source: Source) -> Path:
         "metrics.json": _json(_metrics(source, network)),
         "provenance.json": _json(_origin(source)),
     }
-    assert tuple(files) == CONTENTS
     if (packed := TrialFolder(source.storage.path, record.number).packed()) is not None:
         files[PACKED] = packed
+    assert tuple(files) == contents_of(record.schedule)
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:

@@ -93,8 +93,9 @@ class SweepProgress:
         if record.status == "failed":
             line = f"{name} failed: {record.message}"
         else:
-            shown = {key: METRICS[key].show(record.metrics.get(key)) for key in ("map", "speedup", "mac_ratio")}
-            line = f"{name} mAP {shown['map']}  speedup {shown['speedup']}  MACs ÷{shown['mac_ratio']}"
+            keys = dict.fromkeys((*self._objectives, "mac_ratio"))
+            shown = [f"{METRICS[key].label} {METRICS[key].show(record.metrics.get(key))}" for key in keys]
+            line = f"{name} {'  '.join(shown)}"
         return line if self._bar else f"{line}  [{self.summary()}]"
 
     def _front_size(self, finished: list[TrialRecord]) -> int:

@@ -93,8 +93,8 @@ class SweepStorage:
     def _check_owner(self, config: SweepConfig, data: str) -> None:
         stored = self.card()
         if stored.identity != config.identity:
-            mine, theirs = config.model_dump(mode="json"), stored.config.model_dump(mode="json")
-            sections = [key for key in mine if mine[key] != theirs[key] and key != "resources"]
+            mine, theirs = config.deciding, stored.config.deciding
+            sections = [key for key in mine if mine[key] != theirs[key]] or ["what its presets and defaults were then"]
             raise ValueError(
                 f"storage {self.path} holds another sweep ({stored.config.name!r}, differs in: "
                 f"{', '.join(sections)}): name another --storage, or give it the sweep file that it was started with"

@@ -70,6 +70,11 @@ class Sweep:
             with input_is_checked():
                 space = self.config.space.resolve()
                 groups = dense_groups(self.config.trial_settings, open_descriptor=space.descriptor == "open")
+                if space.descriptor == "open" and not any(group.descriptor for group in groups):
+                    raise ValueError(
+                        "space.descriptor is 'open', but no convolution writes this network's descriptor: its size "
+                        "is network.descriptor_size, or a pooling mixes the channels; leave it 'locked'"
+                    )
                 data = self._check_data()
                 self.storage.check(self.config, data)
                 stack.enter_context(connected(self.address))

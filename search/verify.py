@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from pruning.packing import unpack
+from pruning.schedule import Schedule
 from pruning.surgery import plan_from_json
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.onnx_model import describe_in, open_session
 from search.errors import BadInputError, FailedError, input_is_checked
-from search.export import ALL_CONTENTS, CHECKSUMS, CONTENTS, NetworkCard
+from search.export import CHECKSUMS, NetworkCard, contents_of
 from trainables.baseline import build_dense
 from trainables.data import open_data
 from trainables.folder import PACKED, PLAIN
@@ -55,7 +56,7 @@ def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
         raise BadInputError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
     yield _check_sums(bundle)
     card = NetworkCard.model_validate_json((bundle / "network.json").read_bytes())
-    if (bundle / PACKED).is_file():
+    if PACKED in contents_of(_schedule(bundle)):
         yield _check_packed(bundle)
     yield _check_descriptors(bundle, _rebuild(bundle, card), card.data.image_size)
     yield _check_map(bundle, card, data)
@@ -65,15 +66,24 @@ def _check_sums(bundle: Path) -> Check:
     lines = (bundle / CHECKSUMS).read_text(errors="replace").splitlines()
     # The files are those that export writes, by its own list: a line cut out, or one that leads elsewhere, is noticed.
     expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if set(expected) not in (set(CONTENTS), set(ALL_CONTENTS)):
-        raise BundleBrokenError(f"{CHECKSUMS} was changed: it must name {', '.join(CONTENTS)}")
-    for name in expected:
+    contents = contents_of(_schedule(bundle))
+    if set(expected) != set(contents):
+        raise BundleBrokenError(f"{CHECKSUMS} was changed: it must name {', '.join(contents)}")
+    for name in contents:
         if not (bundle / name).is_file():
             raise BundleBrokenError(f"{name} is missing")
         found = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
         if found != expected[name]:
             raise BundleBrokenError(f"{name} was changed: its SHA-256 is {found[:12]}…, not {expected[name][:12]}…")
-    return Check("checksums", f"{len(expected)} files as exported")
+    return Check("checksums", f"{len(contents)} files as exported")
+
+
+def _schedule(bundle: Path) -> Schedule:
+    """What the trial did; it says which files there must be."""
+    try:
+        return Schedule.model_validate_json((bundle / "schedule.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise BundleBrokenError("schedule.json is missing, or no schedule any more") from error
 
 
 def _check_packed(bundle: Path) -> Check:

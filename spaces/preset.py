@@ -10,15 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pruning.methods.registry import get_method
 from pruning.names import nearest_name
 from pruning.per_group import FEWEST_BITS, MOST_BITS
+from pruning.schedule import QuantizationTraining, SparsityTraining
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
+Magnitude = Annotated[float, Field(ge=0)]
 Bits = Annotated[int, Field(ge=FEWEST_BITS, le=MOST_BITS)]
 
 
 class Bounds(BaseModel):
     """Base of what a preset holds: frozen; unknown keys are errors; a pair is a closed range, the lower end first."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _ranges_ascend(self) -> Self:
@@ -28,33 +30,40 @@ class Bounds(BaseModel):
         return self
 
 
-class SparsityBounds(Bounds):
-    """Bounds of a last stage's pruning of single weights; the names are those of `pruning.schedule.Sparsity`.
+class SparsityBounds(SparsityTraining, Bounds):
+    """Bounds of a last stage's pruning of single weights; everything else is as in every trial.
 
-    share: range of the share of each layer's weights that goes.
+    share: range of the share of each layer's weights that goes; or
+    threshold: range of the magnitude below which weights go, in all layers. One of the two is named.
     """
 
-    share: tuple[Ratio, Ratio]
-    penalty: float = Field(default=0.0, ge=0)
-    rounds: int = Field(default=1, ge=1)
-    penalised_epochs: int = Field(default=0, ge=0)
-    retrained_epochs: int = Field(default=1, ge=0)
-    learning_rate: float | None = Field(default=None, gt=0)
+    share: tuple[Ratio, Ratio] | None = None
+    threshold: tuple[Magnitude, Magnitude] | None = None
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.share is None) == (self.threshold is None):
+            raise ValueError("either a range of shares or a range of thresholds must be named")
+        return self
+
+    @property
+    def measure(self) -> tuple[str, float, float]:
+        """What is varied, and between which bounds."""
+        if self.share is not None:
+            return "share", *self.share
+        assert self.threshold is not None
+        return "threshold", *self.threshold
 
 
-class QuantizationBounds(Bounds):
-    """Bounds of a last stage's quantization; the names are those of `pruning.schedule.Quantization`.
+class QuantizationBounds(QuantizationTraining, Bounds):
+    """Bounds of a last stage's quantization; everything else is as in every trial.
 
     bits: range of the common level of bits.
     bits_offset: how far a group's bits may lie from that level.
     """
 
     bits: tuple[Bits, Bits]
-    bits_offset: int = Field(default=0, ge=0)
-    grid: Literal["kmeans", "uniform"] = "kmeans"
-    epochs: int = Field(default=1, ge=0)
-    learning_rate: float | None = Field(default=None, gt=0)
-    huffman: bool = False
+    bits_offset: int = Field(default=0, ge=0, le=MOST_BITS - FEWEST_BITS)
 
 
 class Preset(Bounds):
@@ -89,12 +98,23 @@ class Preset(Bounds):
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> Self:
+        if len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods are {list(self.methods)}: each once is right")
         for name in self.methods:
-            if not get_method(name).removes_channels and self.quantization is None:
+            if get_method(name).removes_channels:
+                continue
+            if self.quantization is None:
                 raise ValueError(f"method {name!r} needs [space.quantization]; the preset 'trained_pq' has one")
+            if self.coding_epochs == 0:
+                raise ValueError(f"method {name!r} trains in its last stage alone, whose epochs are all 0")
         if self.sparsity is not None and self.quantization is None:
             raise ValueError("sparsity needs quantization: the file holds codes")
         return self
+
+    @property
+    def coding_epochs(self) -> int:
+        """Epochs of the last stage."""
+        return sum(stage.epochs for stage in (self.sparsity, self.quantization) if stage is not None)
 
 
 def preset_names() -> list[str]:
@@ -102,7 +122,7 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files("spaces").joinpath("presets").iterdir())
 
 
-def load_preset(name: str, **changes: Any) -> Preset:
+def load_preset(name: str, /, **changes: Any) -> Preset:
     """A preset by name, with some of its entries replaced; entries of a section are replaced one by one.
 
     Raises:

@@ -64,11 +64,8 @@ class Space:
     @property
     def longest_trial(self) -> int:
         """Epochs of the longest trial that it may propose."""
-        sparsity, quantization = self.preset.sparsity, self.preset.quantization
-        coding = quantization.epochs if quantization else 0
-        if sparsity is not None:
-            coding += sparsity.rounds * (sparsity.penalised_epochs + sparsity.retrained_epochs)
-        return coding + (self.epochs if any(get_method(name).removes_channels for name in self.preset.methods) else 0)
+        removes_channels = any(get_method(name).removes_channels for name in self.preset.methods)
+        return self.preset.coding_epochs + (self.epochs if removes_channels else 0)
 
     def propose(self, sampler: Sampler) -> Schedule:
         """Let a sampler choose every dimension."""
@@ -92,25 +89,26 @@ class Space:
     def ladder(self) -> list[dict[str, Any]]:
         """Proposals to try first: every method at each rung of `LADDER`, all groups alike, the paper's decay.
 
-        Ratio 0 comes once: where nothing is removed all methods are the same trial. Rungs beyond the preset's
-        level are left out. A last stage is proposed in the middle of its bounds.
+        Ratio 0 comes once: where nothing is removed all methods are the same trial, but for those that start from new
+        weights. Rungs beyond the preset's level are left out. A last stage is proposed in the middle of its bounds.
         """
         low, high = self.preset.level
-        first = self.preset.methods[0]
-        return [
-            self._rung(method, ratio)
+        rungs = [
+            (method, ratio)
             for ratio in LADDER
-            for method in self.preset.methods
-            if (low <= ratio <= high if get_method(method).removes_channels else ratio == 0)
-            and (ratio > 0 or method == first or not get_method(method).removes_channels)
+            for method in map(get_method, self.preset.methods)
+            if (low <= ratio <= high if method.removes_channels else ratio == 0)
         ]
+        same = [rung for rung in rungs if rung[1] == 0 and rung[0].removes_channels and not rung[0].new_weights]
+        return [self._rung(method.name, ratio) for method, ratio in rungs if (method, ratio) not in same[1:]]
 
     def _ratios(self, sampler: Sampler) -> dict[str, float]:
         level = sampler.suggest_float("level", *self.preset.level)
         free = self.free_groups
         if self.preset.allocation == "global":
-            everywhere = ranked_ratios(self.groups, self.ranking, level)
-            return {group.id: min(everywhere[group.id], HIGHEST_RATIO) for group in free}
+            ranking = {group.id: self.ranking[group.id] for group in free if group.id in self.ranking}
+            ratios = ranked_ratios(free, ranking, level)
+            return {name: min(ratio, HIGHEST_RATIO) for name, ratio in ratios.items()}
         offset = self.preset.offset
         shifts = {name: sampler.suggest_float(name, -offset, offset) for name in self._offset_names()}
         return {
@@ -128,8 +126,9 @@ class Space:
     def _sparsity(self, sampler: Sampler) -> Sparsity | None:
         if (bounds := self.preset.sparsity) is None:
             return None
-        share = sampler.suggest_float("share", *bounds.share)
-        return Sparsity(share=share, **bounds.model_dump(exclude={"share"}))
+        name, low, high = bounds.measure
+        measure = {name: sampler.suggest_float(name, low, high)}
+        return Sparsity(**measure, **bounds.model_dump(exclude={"share", "threshold"}))
 
     def _quantization(self, sampler: Sampler) -> Quantization | None:
         if (bounds := self.preset.quantization) is None:
@@ -153,7 +152,8 @@ class Space:
         """The middle of what a last stage may be."""
         middle: dict[str, float] = {}
         if (sparsity := self.preset.sparsity) is not None:
-            middle["share"] = sum(sparsity.share) / 2
+            name, low, high = sparsity.measure
+            middle[name] = (low + high) / 2
         if (quantization := self.preset.quantization) is not None:
             middle["bits"] = sum(quantization.bits) // 2
             if quantization.bits_offset:

@@ -8,6 +8,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pruning.packing import unpack
@@ -91,9 +92,17 @@ class TrialFolder:
         return path.read_bytes() if path.is_file() else None
 
     def weights(self) -> dict[str, Tensor]:
-        """The finished network's state dict."""
+        """The finished network's state dict.
+
+        Raises:
+            ValueError: names the file that is damaged.
+        """
         packed = self.packed()
-        return unpack(packed) if packed is not None else safetensors.torch.load_file(self.path / PLAIN)
+        try:
+            return unpack(packed) if packed is not None else safetensors.torch.load_file(self.path / PLAIN)
+        except (ValueError, SafetensorError) as error:
+            path = self.path / (PLAIN if packed is None else PACKED)
+            raise ValueError(f"{path} cannot be read: {error}") from error
 
     def _check_lease(self) -> None:
         holder = (self.path / "lease").read_text()

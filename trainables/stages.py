@@ -101,7 +101,7 @@ class Structure:
 class Coding:
     """Single weights go to zero and the others to few bits, phase by phase (see `pruning.methods.trained_pq`).
 
-    It starts with `begin`, or goes on with `load_state_dict`.
+    The first phase begins with the first epoch, or with `begin` where no phase trains.
     """
 
     training: Training
@@ -122,22 +122,29 @@ class Coding:
         self._begun = 0
 
     def begin(self) -> None:
-        """Begin the first phase that trains."""
-        self.training = self._next_training()
+        """Begin the next phase that trains, and all before it; where none does, all that are left."""
+        while True:
+            phase = self._phases[self._begun]
+            self._begun += 1
+            begin_(self._network, phase, self._groups, self._schedule)
+            if phase.epochs or self._begun == len(self._phases):
+                break
+        self.training = self._train(phase)
 
     @property
     def finished(self) -> bool:
         """Whether all phases are done."""
-        return self._begun == len(self._phases) and self.training.finished
+        return self._begun > 0 and self._begun == len(self._phases) and self.training.finished
 
     def train_epoch(self) -> float:
         """One epoch; returns its mean loss, the penalty included."""
-        if self.training.finished:
-            self.training = self._next_training()
+        if self._begun == 0 or self.training.finished:
+            self.begin()
         loss = self.training.train_epoch()
         self._epoch += 1
-        if self.training.finished and not any(phase.epochs for phase in self._phases[self._begun :]):
-            self._begin_rest()  # nothing of it trains, so it belongs to this epoch
+        left = self._phases[self._begun :]
+        if self.training.finished and left and not any(phase.epochs for phase in left):
+            self.begin()  # nothing of it trains, so it belongs to this epoch
         return loss
 
     def small_network(self) -> nn.Module:
@@ -163,23 +170,6 @@ class Coding:
         self.training = self._train(self._phases[self._begun - 1])
         self._epoch = state["epoch"]
         self.training.load_state_dict(state["training"])
-
-    def _next_training(self) -> Training:
-        """Begin phases until one has epochs to train, or none is left."""
-        while True:
-            phase = self._begin_next()
-            if phase.epochs or self._begun == len(self._phases):
-                return self._train(phase)
-
-    def _begin_rest(self) -> None:
-        while self._begun < len(self._phases):
-            self.training = self._train(self._begin_next())
-
-    def _begin_next(self) -> Phase:
-        phase = self._phases[self._begun]
-        self._begun += 1
-        begin_(self._network, phase, self._groups, self._schedule)
-        return phase
 
     def _train(self, phase: Phase) -> Training:
         return self._start(

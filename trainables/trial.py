@@ -98,11 +98,13 @@ class Trial:
         """One epoch; returns its number (from 1), mean loss, validation mAP of the cut copy and wall time."""
         start = time.perf_counter()
         if self._stage.finished:
-            self._begin_coding()
+            self._stage = self._coding_of_the_cut()
         loss = self._stage.train_epoch()
         self._scored = None
         if self._stage.finished and self._coding_follows and self.schedule.total_epochs == self.schedule.epochs:
-            self._begin_coding()  # nothing of it trains, so it belongs to this epoch
+            coding = self._coding_of_the_cut()
+            coding.begin()  # nothing of it trains, so it belongs to this epoch
+            self._stage = coding
         self._scored = self._cut_and_score()
         seconds = time.perf_counter() - start
         map_now = self._scored[1].map
@@ -159,19 +161,16 @@ class Trial:
             dense = self._cut(dense, plan)
             self._cut_loss(plan)
         if self.schedule.epochs == 0:
-            coding = self._coding(dense, plan)
-            coding.begin()
-            return coding
+            return self._coding(dense, plan)
         return Structure(dense, plan, self.groups, self.schedule, self._start_training, self._cut)
 
     @property
     def _coding_follows(self) -> bool:
         return self.schedule.quantization is not None and not isinstance(self._stage, Coding)
 
-    def _begin_coding(self) -> None:
+    def _coding_of_the_cut(self) -> Coding:
         network, _ = self._scored or self._cut_and_score()
-        self._stage = self._coding(network, self.plan, first_epoch=len(self.curve))
-        self._stage.begin()
+        return self._coding(network, self.plan, first_epoch=len(self.curve))
 
     def _coding(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> Coding:
         """The last stage, on the cut network; a descriptor that shrinks only now takes the loss along."""

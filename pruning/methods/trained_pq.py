@@ -124,7 +124,14 @@ def layer_bits(network: nn.Module, groups: Sequence[PrunableGroup], quantization
 
 def _masks(network: nn.Module, sparsity: Sparsity, part: float) -> dict[str, Tensor]:
     weights = {name: weight_of(layer).detach() for name, layer in coded_layers(network).items()}
-    if sparsity.threshold is not None:
-        return {name: magnitude_mask(weight, sparsity.threshold) for name, weight in weights.items()}
-    assert sparsity.share is not None
-    return {name: share_mask(weight, sparsity.share * part) for name, weight in weights.items()}
+    return {name: _mask(name, weight, sparsity, part) for name, weight in weights.items()}
+
+
+def _mask(name: str, weight: Tensor, sparsity: Sparsity, part: float) -> Tensor:
+    try:
+        if sparsity.threshold is not None:
+            return magnitude_mask(weight, sparsity.threshold)
+        assert sparsity.share is not None
+        return share_mask(weight, sparsity.share * part)
+    except ValueError as error:
+        raise ValueError(f"layer {name!r}: {error}") from error

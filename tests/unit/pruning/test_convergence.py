@@ -27,6 +27,13 @@ def test_another_choice_or_another_norm_starts_the_count_anew(plan, norm) -> Non
     assert convergence.reached
 
 
+def test_a_plan_that_removes_nothing_never_settles() -> None:
+    convergence = Convergence(1)
+    for _ in range(5):
+        convergence.update({"a": (0, 1, 2)}, 0.0)
+    assert not convergence.reached
+
+
 def test_without_patience_it_is_never_reached() -> None:
     convergence = Convergence(None)
     for _ in range(50):

@@ -37,7 +37,19 @@ def test_every_sweep_that_comes_along_loads(file):
         ("image_size = 64\n\n[network]", 'image_size = 64\nreport_on = "val"\n\n[network]', "select_on and report_on"),
         ('name = "mini_resnet"', 'name = "mini_resnet"\nweights = "imagenet"', "no imagenet weights"),
         ('preset = "filters"', 'preset = "filtres"', "unknown preset 'filtres'.*nearest: 'filters'"),
-        ("trials = 4", 'trials = 4\nobjectives = ["speedup"]', "search.objectives"),
+        ("trials = 4", 'trials = 4\nobjectives = ["speedup"]', 'search: objectives are .* "map" first'),
+        ("trials = 4", 'trials = 4\nobjectives = ["map"]', 'search: objectives are .* "map" first, then others'),
+        ("trials = 4", "trials = 4\nobjectives = []", 'search: objectives are .* "map" first'),
+        ('preset = "filters"', 'preset = "filters"\nname = "x"', "unknown key 'space.name'"),
+        ('preset = "filters"', 'preset = "filters"\nmethods = ["l1", "l1"]', "each once"),
+        (
+            'preset = "filters"',
+            'preset = "filters_pq"\nsparsity = {penalty = 1e-4}',
+            "space.sparsity: a penalty of 0.0001 needs penalised_epochs of at least 1, got 0",
+        ),
+        ('preset = "filters"', 'preset = "trained_pq"\nsparsity = {penalty = inf}', "space.sparsity.penalty: .*finite"),
+        ('preset = "filters"', 'preset = "trained_pq"\nsparsity = {threshold = [0, 1]}', "either a range of shares or"),
+        ('preset = "filters"', 'preset = "trained_pq"\nquantization = {bits_offset = 30}', "bits_offset: .*not 30"),
         ("trials = 4", 'trials = 4\nobjectives = ["speedup", "map"]', 'search: objectives are .*\\"map\\" first'),
         ('preset = "filters"', 'preset = "filters"\nofset = 0.1', "unknown key 'space.ofset': did you mean 'offset'"),
         (
@@ -89,6 +101,13 @@ def test_a_mistake_is_one_line_that_names_the_key(tiny_sweep, old, new, message)
     assert "\n" not in str(caught.value)
 
 
+def test_a_method_that_only_codes_must_train(tiny_sweep):
+    never = "sparsity = {penalty = 0.0, penalised_epochs = 0, retrained_epochs = 0}\nquantization = {epochs = 0}"
+    changed(tiny_sweep, 'preset = "filters"', f'preset = "trained_pq"\n{never}')
+    with pytest.raises(ValueError, match="space: method 'trained_pq' trains in its last stage alone"):
+        load_config(tiny_sweep)
+
+
 def test_the_command_line_replaces_the_data_and_the_budget(tiny_sweep, tmp_path):
     config = load_config(tiny_sweep, data=tmp_path, trials=9)
     assert config.data.root == tmp_path
@@ -103,6 +122,8 @@ def test_a_relative_data_folder_is_made_absolute(tiny_sweep, monkeypatch, tmp_pa
 def test_budget_and_resources_do_not_make_another_sweep_and_everything_else_does(tiny_sweep):
     config = load_config(tiny_sweep)
     assert load_config(tiny_sweep, trials=9).identity == config.identity
+    changed(tiny_sweep, 'preset = "filters"', 'preset = "filters"\nlevel = [0, 0.9]')  # as the preset has it
+    assert load_config(tiny_sweep).identity == config.identity
     tiny_sweep.write_text(tiny_sweep.read_text() + "\n[resources]\ncpus = 2\n")
     assert load_config(tiny_sweep).identity == config.identity
     assert load_config(changed(tiny_sweep, "epochs = 2\nsteps_per_epoch = 2", "epochs = 3")).identity != config.identity

@@ -34,7 +34,7 @@ def test_the_summary_counts_trials_best_map_and_the_front():
     shown.ended(record(3))
     assert shown.summary().startswith("3/4 trials, 0 running, 1 failed | best mAP 50.0% | front 2 |")
     lines = output.getvalue().splitlines()
-    assert "trial   1 fpgm  mAP 40.0%  speedup ×2.00  MACs ÷3.00" in lines[0]
+    assert "trial   1 fpgm  mAP 40.0%  speedup ×2.00  MACs ÷ 3.00" in lines[0]
     assert "2/4 trials" in lines[0]
     assert "trial   3 fpgm  failed: diverged" in lines[2]
 
@@ -51,4 +51,4 @@ def test_in_a_terminal_the_summary_stays_at_the_bottom_and_lines_do_not_repeat_i
         shown.ended(record(0, 0.5, 1.0))
     text = output.getvalue()
     assert "1/4 trials" in text
-    assert "MACs ÷3.00  [" not in text
+    assert "MACs ÷ 3.00  [" not in text

@@ -110,6 +110,26 @@ def test_global_allocation_takes_the_level_of_all_filters_together():
     assert schedule.ratios == {"a": 0.75, "b": 0.0}
 
 
+def test_global_allocation_takes_the_whole_level_of_the_groups_that_may_lose_channels():
+    ranking = {"a": (0.1,) * 64, "sum": (0.2,) * 64, "b": (0.5,) * 64}
+    groups = (group("a"), group("sum", residual=True), group("b"))
+    space = space_of("filters", *groups, allocation="global", residual="locked", ranking=ranking)
+    assert space.propose(FixedTrial({"method": "l1", "level": 0.375})).ratios == {"a": 0.75, "b": 0.0}
+
+
+def test_scratch_at_ratio_zero_is_no_other_methods_trial():
+    space = space_of("controls", group("a"), methods=("scratch", "l1", "sfp"))
+    assert [rung["method"] for rung in space.ladder() if rung["level"] == 0] == ["scratch", "l1"]
+
+
+def test_a_threshold_may_be_varied_in_place_of_a_share():
+    bounds = {"threshold": [0.0, 0.05], "share": None}
+    space = space_of("trained_pq", group("a"), sparsity=bounds, quantization={"bits_offset": 0})
+    schedule = space.propose(FixedTrial({"method": "trained_pq", "threshold": 0.01, "bits": 5}))
+    assert (schedule.sparsity.threshold, schedule.sparsity.share) == (0.01, None)
+    assert space.ladder()[0]["threshold"] == 0.025
+
+
 @pytest.mark.parametrize("allocation", ["uniform", "stage", "group", "global"])
 def test_a_sampler_and_the_ladder_know_every_allocation(allocation):
     ranking = {"a": tuple(range(64)), "b": tuple(range(64))}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pruning.packing import unpack
-from pruning.schedule import Schedule
+from pruning.schedule import Quantization, Schedule
 from retrieval.latency import Speedup
 from tracking.record import METRICS
 from trainables.baseline import Baseline, baseline_identity, build_dense, find_baseline, train_baseline
@@ -92,20 +92,42 @@ def test_a_last_stage_ends_with_few_values_a_layer_and_a_small_file(tiny_setting
         assert torch.equal(rebuilt(images), outcome.network(images))
 
 
-@pytest.mark.parametrize("grid", ["kmeans", "uniform"])
-@pytest.mark.parametrize("interrupted_after", [1, 2, 3, 4])
-def test_a_last_stage_resumes_as_if_it_had_not_been_interrupted(tiny_settings, tiny_baseline, grid, interrupted_after):
-    asked = coded("l1", quantization={"bits": 3, "epochs": 2, "grid": grid})
+STAGES = [
+    {"quantization": {"bits": 3, "epochs": 2, "grid": "kmeans"}},
+    {"quantization": {"bits": 3, "epochs": 2, "grid": "uniform"}},
+    {"quantization": {"bits": 8, "epochs": 0}},
+    {"quantization": {"bits": 8, "epochs": 0}, "sparsity": {"share": 0.5, "rounds": 2, "retrained_epochs": 0}},
+]
+
+
+@pytest.mark.parametrize("stages", STAGES, ids=["kmeans", "uniform", "no epochs", "no epochs at all"])
+@pytest.mark.parametrize("method", ["l1", "fpgm"])
+def test_a_last_stage_resumes_as_if_it_had_not_been_interrupted(tiny_settings, tiny_baseline, method, stages):
+    asked = coded(method, **{"epochs": 2, **stages})
     whole = Trial(asked, tiny_settings, tiny_baseline)
-    for _ in range(interrupted_after):
+    saved = []
+    while not whole.finished:
         whole.step()
-    saved = deepcopy(whole.state_dict())
-    resumed = Trial(asked, tiny_settings, tiny_baseline)
-    resumed.load_state_dict(saved)
-    outcomes = [run(trial) for trial in (whole, resumed)]
-    assert same_state(dict(outcomes[0].network.state_dict()), dict(outcomes[1].network.state_dict()))
-    assert same_state(without_times(whole.state_dict()), without_times(resumed.state_dict()))
-    assert outcomes[0].packed == outcomes[1].packed
+        saved.append(deepcopy(whole.state_dict()))
+    outcome = whole.finish(measure=None)
+    assert len(saved) == asked.total_epochs
+    for state in saved:
+        resumed = Trial(asked, tiny_settings, tiny_baseline)
+        resumed.load_state_dict(state)
+        again = run(resumed)
+        assert same_state(dict(outcome.network.state_dict()), dict(again.network.state_dict()))
+        assert same_state(without_times(saved[-1]), without_times(resumed.state_dict()))
+        assert (outcome.packed, outcome.plan) == (again.packed, again.plan)
+
+
+def test_what_is_only_quantized_is_the_last_epochs_network(tiny_settings, tiny_baseline):
+    plain = run(Trial(schedule("fpgm"), tiny_settings, tiny_baseline))
+    asked = schedule("fpgm").model_copy(update={"quantization": Quantization(bits=8, epochs=0)})
+    outcome = run(Trial(asked, tiny_settings, tiny_baseline))
+    assert outcome.plan == plain.plan
+    weight, trained = (each.network.backbone.layer2[0].conv1.weight for each in (outcome, plain))
+    step = (trained.max() - trained.min()) / 255
+    assert (weight - trained).abs().max() <= 2 * step
 
 
 def test_a_last_stage_without_epochs_only_quantizes(tiny_settings, tiny_baseline):
@@ -133,12 +155,13 @@ def test_groups_have_their_own_bits(tiny_settings, tiny_baseline):
 def test_bits_for_an_unknown_group_are_refused_with_the_nearest(tiny_settings, tiny_baseline):
     asked = coded("trained_pq", sparsity=None, quantization={"group_bits": {"backbone.layer2.0.conv9": 2}})
     with pytest.raises(ValueError, match=r"bits are named for 'backbone.layer2.0.conv9', no group.*nearest: 'backbone"):
-        Trial(asked, tiny_settings, tiny_baseline)
+        Trial(asked, tiny_settings, tiny_baseline).step()
 
 
-def test_a_threshold_that_would_empty_a_layer_fails_by_name(tiny_settings, tiny_baseline):
-    with pytest.raises(ValueError, match=r"threshold 100\.0.*largest"):
-        Trial(coded("trained_pq", sparsity={"threshold": 100.0}), tiny_settings, tiny_baseline)
+def test_a_threshold_that_would_empty_a_layer_fails_by_its_name(tiny_settings, tiny_baseline):
+    trial = Trial(coded("trained_pq", sparsity={"threshold": 100.0}), tiny_settings, tiny_baseline)
+    with pytest.raises(ValueError, match=r"layer 'backbone\.conv1': threshold 100\.0.*largest"):
+        trial.step()
 
 
 def test_scratch_starts_from_new_weights_that_follow_from_the_seed(tiny_settings, tiny_baseline):
