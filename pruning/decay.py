@@ -10,19 +10,30 @@ from pruning.groups import PrunableGroup, out_channels_first
 
 @torch.no_grad()
 def decay_channels_(
-    network: nn.Module, group: PrunableGroup, channels_K: Sequence[int] | Tensor, factor: float
+    network: nn.Module,
+    group: PrunableGroup,
+    channels_K: Sequence[int] | Tensor,
+    factor: float,
+    *,
+    filters_only: bool = False,
 ) -> None:
     """Multiply what writes a group's channels: convolution rows and biases, BatchNorm scale and shift.
 
-    Source: BAFD, equation 8 (IEEE T-Cybernetics 2021).
-    Differs from the paper: all layers that write the group's channels are scaled, as they only go together.
+    `filters_only` leaves biases and BatchNorm as they are, so that a channel whose filter is zero still passes a
+    gradient on to it where its shift is above zero.
+
+    Source: BAFD, equation 8 (IEEE T-Cybernetics 2021); with `filters_only`, SFP, Algorithm 1 (IJCAI 2018).
+    Differs from the papers: all layers that write the group's channels are scaled, as they only go together; and
+    biases of convolutions, of which the papers' networks have none, are scaled as BatchNorm's shift is.
     Raises ValueError when `factor` is outside [0, 1] or a channel is outside [0, group.width).
     """
     if not 0 <= factor <= 1:
         raise ValueError(f"factor is {factor}; it must be in [0, 1]")
     rows_K = _checked_rows(group, channels_K)
     for name in group.members:
-        _scale_rows_(network.get_submodule(name), rows_K, factor)
+        _scale_rows_(network.get_submodule(name), rows_K, factor, weight_only=filters_only)
+    if filters_only:
+        return
     for name, start in zip(group.norms, group.norm_starts, strict=True):
         _scale_rows_(network.get_submodule(name), rows_K + start, factor)
 
@@ -35,9 +46,9 @@ def _checked_rows(group: PrunableGroup, channels_K: Sequence[int] | Tensor) -> T
     return rows_K
 
 
-def _scale_rows_(layer: nn.Module, rows_K: Tensor, factor: float) -> None:
+def _scale_rows_(layer: nn.Module, rows_K: Tensor, factor: float, *, weight_only: bool = False) -> None:
     weight = out_channels_first(layer)
     rows_K = rows_K.to(weight.device)
     weight[rows_K] *= factor
-    if layer.bias is not None:
+    if layer.bias is not None and not weight_only:
         layer.get_parameter("bias")[rows_K] *= factor

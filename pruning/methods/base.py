@@ -30,6 +30,7 @@ class Method(ABC):
     name: ClassVar[str]
     cuts_first: ClassVar[bool]  # the plan is chosen from the dense weights and cut before the first epoch
     uses_decay: ClassVar[bool] = False  # whether the schedule must name a decay
+    softens_filters_only: ClassVar[bool] = False  # whether BatchNorm is left as it is when channels are softened
     new_weights: ClassVar[bool] = False  # whether the cut network is trained from a random start
     removes_channels: ClassVar[bool] = True  # whether it can have ratios above 0
 
@@ -71,7 +72,8 @@ class Method(ABC):
             return
         for group in groups:
             if group.id in plan:
-                decay_channels_(network, group, group.all_but(plan[group.id]), factor)
+                removed = group.all_but(plan[group.id])
+                decay_channels_(network, group, removed, factor, filters_only=self.softens_filters_only)
 
     def _kept(self, network: nn.Module, group: PrunableGroup, schedule: Schedule) -> tuple[int, ...]:
         ratio, round_to = schedule.ratios[group.id], schedule.round_to

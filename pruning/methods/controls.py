@@ -42,17 +42,19 @@ class LargestFirst(Method):
 
 
 class FpgmDecay(Fpgm):
-    """FPGM's choice with PLFP's decay in place of zeroing: separates the schedule from the criterion."""
+    """FPGM's choice with PLFP's decay, of BatchNorm too, in place of zeroing: the schedule without the criterion."""
 
     name: ClassVar[str] = "fpgm_decay"
     uses_decay: ClassVar[bool] = True
+    softens_filters_only: ClassVar[bool] = False
 
 
 class LocalZeroing(Plfp):
-    """PLFP's choice zeroed as in SFP and FPGM (a decay of 0): separates the criterion from the schedule."""
+    """PLFP's choice zeroed as in SFP and FPGM, filters alone: the criterion without the schedule."""
 
     name: ClassVar[str] = "local_zeroing"
     uses_decay: ClassVar[bool] = False
+    softens_filters_only: ClassVar[bool] = True
 
 
 class Scratch(L1):

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 class Fpgm(Method):
     """He et al., "Filter Pruning via Geometric Median", CVPR 2019: selected afresh and zeroed every epoch.
 
-    Differs from the paper: a channel's filter is the concatenation of the filters of all layers that write
-    it, kept widths are aligned, and the zeroed channels' BatchNorm is zeroed too, so that masked equals cut.
-    As in PLFP (see there), the last epoch's selection, made before zeroing, is the one that is cut.
+    As in SFP, BatchNorm is left as it is, so that a filter may return.
+
+    Differs from the paper: a channel's filter is the concatenation of the filters of all layers that write it, and
+    kept widths are aligned. As in PLFP (see there), the last epoch's selection, made before zeroing, is the one that
+    is cut.
     """
 
     name: ClassVar[str] = "fpgm"
     cuts_first: ClassVar[bool] = False
+    softens_filters_only: ClassVar[bool] = True
 
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Smallest total distance to all other filters first."""

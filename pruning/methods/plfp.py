@@ -21,7 +21,7 @@ class Plfp(Method):
     Re-identification Network Pruning via Block-wise Adjacent Filter Decaying", BAFD, IEEE T-Cybernetics 2021,
     equations 4 to 8, Algorithms 1 and 2), and this follows it. After each epoch the filters are selected
     afresh by the local criterion, and their weights, and the scale and shift of their BatchNorm channels, are
-    multiplied by the decay.
+    multiplied by the decay. With a decay of 0 a channel is dead behind its ReLU, and never returns.
 
     Differs from the paper:
     - The selection of the last epoch, made after its training and before any shrinking, is the one that is

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 class Sfp(Method):
     """He et al., "Soft Filter Pruning for Accelerating Deep CNNs", IJCAI 2018, equation 2 and Algorithm 1.
 
-    Selected afresh and zeroed after every epoch, without a mask on the gradient, so that a filter may return.
+    Selected afresh and zeroed after every epoch, without a mask on the gradient. BatchNorm is left as it is, so that
+    a filter may return: a channel whose scale and shift were zeroed too would be dead behind its ReLU.
 
-    Differs from the paper: a channel's filter is the concatenation of the filters of all layers that write it,
-    kept widths are aligned, and the zeroed channels' BatchNorm is zeroed too, so that masked equals cut. As in
-    PLFP (see there), the last epoch's selection, made before zeroing, is the one that is cut.
+    Differs from the paper: a channel's filter is the concatenation of the filters of all layers that write it, and
+    kept widths are aligned. As in PLFP (see there), the last epoch's selection, made before zeroing, is the one that
+    is cut.
     """
 
     name: ClassVar[str] = "sfp"
     cuts_first: ClassVar[bool] = False
+    softens_filters_only: ClassVar[bool] = True
 
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Smallest ‖W_i‖₂ first."""

@@ -189,6 +189,34 @@ def test_softening_scales_what_the_plan_does_not_keep(
     assert torch.equal(network.get_parameter("inner.0.weight"), before_OIHW * scale_O[:, None, None, None])
 
 
+@pytest.mark.parametrize("name", ["sfp", "fpgm", "local_zeroing"])
+def test_a_zeroed_filter_may_return(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    method, network, schedule = METHODS[name], make_tiny(1), schedule_of(name)
+    groups = find_groups(network, images_NCHW)
+    plan = method.choose(network, groups, schedule)
+    method.soften_(network, groups, plan, schedule)
+    removed = [channel for channel in range(24) if channel not in plan["inner.0"]]
+    network.train()(images_NCHW)[:, 0].sum().backward()
+    (group,) = [group for group in groups if group.id == "inner.0"]
+    weights = [network.get_parameter(f"{member}.weight") for member in group.members]
+    assert all(weight[removed].abs().max() == 0 for weight in weights)
+    gradients_OD = torch.cat([weight.grad.flatten(1) for weight in weights], dim=1)
+    alive = gradients_OD[removed].abs().amax(dim=1) > 0
+    assert alive.float().mean() > 0.2  # those whose BatchNorm shift is above zero
+
+
+@pytest.mark.parametrize(("name", "factor"), [("plfp", 0.01), ("fpgm_decay", 0.3), ("sfp", 1.0), ("fpgm", 1.0)])
+def test_only_a_decay_scales_batchnorm_too(name: str, factor: float, make_tiny: Make, images_NCHW: Tensor) -> None:
+    method, network, schedule = METHODS[name], make_tiny(1), schedule_of(name)
+    before_O = network.get_parameter("inner.1.weight").detach().clone()
+    groups = find_groups(network, images_NCHW)
+    plan = method.choose(network, groups, schedule)
+    method.soften_(network, groups, plan, schedule)
+    scale_O = torch.full((24,), factor)
+    scale_O[list(plan["inner.0"])] = 1.0
+    assert torch.equal(network.get_parameter("inner.1.weight"), before_O * scale_O)
+
+
 def test_those_that_choose_once_cut_before_training() -> None:
     once = {name for name, method in METHODS.items() if method.cuts_first}
     assert once == {"l1", "random", "largest_first", "scratch", "trained_pq"}
