@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from pruning.cost import count_macs
+from pruning.decay import default_decay
 from pruning.groups import PrunableGroup
 from pruning.methods.registry import METHODS, get_method
-from pruning.schedule import Quantization, Schedule, Sparsity, default_decay
+from pruning.schedule import Quantization, Schedule, Sparsity
 from pruning.sparsity import coded_layers, weight_of
 from pruning.surgery import cut
 

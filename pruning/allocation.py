@@ -13,6 +13,7 @@ from torch import nn
 
 from pruning.criteria import local_scores
 from pruning.groups import PrunableGroup, filters_of
+from pruning.widths import kept_count
 
 CAP = 0.95
 """Share of a group that a global ranking takes at most (BAFD: 0.9 to 0.95)."""
@@ -20,7 +21,7 @@ CAP = 0.95
 # Group id → how much its filters are worth, higher = keep, comparable across groups.
 Ranking = Mapping[str, tuple[float, ...]]
 
-_BLOCK = re.compile(r".*\.\d+(?=\.|$)")
+_BLOCK = re.compile(r"(?:.*?\.)?\d+(?=\.|$)")  # up to the first part of a name that is a number
 
 
 def ranking_of(network: nn.Module, groups: Sequence[PrunableGroup], neighbours: int = 1) -> Ranking:
@@ -45,12 +46,14 @@ def ranked_ratios(
 ) -> dict[str, float]:
     """Take the `share` of all ranked filters that is worth least, then give every block the mean of its groups.
 
-    No group loses more than `cap` of its filters; what it would have lost is taken from the others. A block is the
-    network's module up to the last number in a group's name (`layer3.1`); groups that were not ranked get their
-    block's mean, 0 where nothing of the block was ranked.
+    No group loses more than `cap` of its filters; what it would have lost is taken from the others, as long as there
+    are any: shares above the cap come to the cap. A block is what a group's name says up to its first number
+    (`layer3.1`); groups that were not ranked get their block's mean, 0 where nothing of the block was ranked. A
+    group that spans blocks, as a shortcut's does, counts for the block of its first layer.
 
     Source: Wang et al., BAFD (IEEE T-Cybernetics 2021).
-    Differs from the paper: that capped groups pass on what they keep is our reading.
+    Differs from the paper: that capped groups pass on what they keep is our reading, and what a block is follows from
+    names.
     Raises ValueError when `share` is outside [0, 1), `cap` outside (0, 1), or the ranking is of another network.
     """
     if not 0 <= share < 1 or not 0 < cap < 1:
@@ -67,7 +70,7 @@ def ranked_ratios(
 
 
 def block_of(group_id: str) -> str:
-    """Name of the block that a group lies in: up to the last number in its name, or the whole name without one."""
+    """Name of the block that a group lies in: up to the first number in its name, or the whole name without one."""
     found = _BLOCK.match(group_id)
     return found.group() if found else group_id
 
@@ -76,9 +79,9 @@ def _take_lowest(ranking: Ranking, share: float, cap: float) -> dict[str, int]:
     """How many filters of each group go; ties in order of the groups and their filters."""
     everything = [(score, name) for name, scores in ranking.items() for score in scores]
     order = torch.tensor([score for score, _ in everything], dtype=torch.float64).argsort(stable=True)
-    wanted = int(share * len(everything))
+    wanted = len(everything) - kept_count(len(everything), share, round_to=1)
     taken = dict.fromkeys(ranking, 0)
-    room = {name: int(cap * len(scores)) for name, scores in ranking.items()}
+    room = {name: len(scores) - kept_count(len(scores), cap, round_to=1) for name, scores in ranking.items()}
     for index in order.tolist():
         name = everything[index][1]
         if wanted and taken[name] < room[name]:

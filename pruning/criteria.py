@@ -14,7 +14,7 @@ from pruning.distances import checked_filters, pairwise_distances
 
 # Two redundancies this close are a tie (the tolerances of the authors' `isclose`).
 _TIE_RTOL, _TIE_ATOL = 1e-5, 1e-8
-# Totals are kept up to date by subtraction: below this share of the largest, a difference is rounding.
+# Totals are kept up to date by subtraction: below this share of what a filter began with, a difference is rounding.
 _ROUNDING = 1e-12
 
 
@@ -60,9 +60,10 @@ def random_removal_order(filters_OD: Tensor, count: int) -> Tensor:
 
     The draw is a function of the filters: the same weights give the same choice on every machine, and two
     layers, or two trainings, give different ones.
-    Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
+    Raises ValueError when `count` is outside [0, O], or `filters_OD` is not a finite, non-empty O×D matrix.
     """
-    seed = zlib.crc32(checked_filters(filters_OD).cpu().contiguous().numpy().tobytes())
+    _check_count(count, len(checked_filters(filters_OD)))
+    seed = zlib.crc32(filters_OD.detach().double().cpu().contiguous().numpy().tobytes())
     return torch.from_numpy(np.random.default_rng(seed).permutation(len(filters_OD))[:count]).to(filters_OD.device)
 
 
@@ -88,20 +89,24 @@ def plfp_removal_order(filters_OD: Tensor, count: int, neighbours: int = 1) -> T
 
     Wang et al., "Progressive Local Filter Pruning", IEEE TMM 2023; the criterion as its authors state it in
     BAFD (IEEE T-Cybernetics 2021), equations 4 to 7 and Algorithm 1.
-    Differs from the paper: totals that differ by rounding alone (1e-12 of the largest) count as equal.
+    Differs from the paper: totals that differ by rounding alone (1e-12) count as equal.
 
     Runs on the CPU. Costs O²·(D + log O) time and at its peak about 30·O² bytes beside the float64 filters.
     Raises ValueError when `count` is outside [0, O], `neighbours` is below 1, or `filters_OD` is not a
     finite, non-empty O×D matrix.
     """
     width = len(checked_filters(filters_OD))
-    if not 0 <= count <= width:
-        raise ValueError(f"cannot remove {count} of {width} filters; count must be in [0, {width}]")
+    _check_count(count, width)
     if neighbours < 1:
         raise ValueError(f"neighbours must be at least 1, got {neighbours}")
     survivors = _Survivors(pairwise_distances(filters_OD.cpu()).numpy(), neighbours)
     removed = [survivors.remove_most_redundant() for _ in range(count)]
     return torch.tensor(removed, dtype=torch.long, device=filters_OD.device)
+
+
+def _check_count(count: int, width: int) -> None:
+    if not 0 <= count <= width:
+        raise ValueError(f"cannot remove {count} of {width} filters; count must be in [0, {width}]")
 
 
 class _Survivors:
@@ -116,7 +121,7 @@ class _Survivors:
         self._neighbours = min(neighbours, width)
         self._distances_OO = distances_OO
         self._totals_O = distances_OO.sum(axis=1)
-        self._rounding = _ROUNDING * self._totals_O.max()
+        self._rounding_O = _ROUNDING * self._totals_O
         self._alive_O = np.ones(width, dtype=bool)
         self._alive_count = width
         self._walk_OO = _others_nearest_first(distances_OO)
@@ -139,7 +144,7 @@ class _Survivors:
 
     def _nearest_to_all(self, candidates: NDArray[np.intp]) -> int:
         totals = self._totals_O[candidates]
-        return int(candidates[np.argmax(totals <= totals.min() + self._rounding)])
+        return int(candidates[np.argmax(totals <= totals.min() + self._rounding_O[candidates])])
 
     def _bury(self, victim: int) -> None:
         self._alive_O[victim] = False

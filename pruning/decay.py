@@ -7,6 +7,18 @@ from torch import Tensor, nn
 
 from pruning.groups import PrunableGroup, out_channels_first
 
+_STRONG_RATIO = 0.7  # from here up the papers shrink gently, because the network must have time to follow
+
+
+def default_decay(ratio: float) -> float:
+    """Decay for a ratio in [0, 1): 0.01 below 0.7, 0.3 from there up (BAFD, equation 8 and its ablation).
+
+    Raises ValueError when `ratio` is outside [0, 1).
+    """
+    if not 0 <= ratio < 1:
+        raise ValueError(f"ratio is {ratio}; it must be in [0, 1)")
+    return 0.3 if ratio >= _STRONG_RATIO else 0.01
+
 
 @torch.no_grad()
 def decay_channels_(

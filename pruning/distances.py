@@ -7,6 +7,7 @@ from torch import Tensor
 
 # Below this squared relative distance, |a|² + |b|² − 2ab has lost more than half of its digits.
 _CANCELLED = 1e-6
+_NOTHING = 1e-15  # what is left of a row of ones by rounding, once the mean is taken off
 _BLOCK_ELEMENTS = 2**21  # float64: 16 MiB a block
 
 
@@ -19,7 +20,7 @@ def pairwise_distances(filters_OD: Tensor) -> Tensor:
 
     Raises ValueError when `filters_OD` is not 2-D, is empty, or holds a value that is not finite.
     """
-    rows_OD = checked_filters(filters_OD).double()
+    rows_OD, exponent = _centred(checked_filters(filters_OD).double())
     squares_OO = rows_OD @ rows_OD.T
     norms_O = squares_OO.diagonal().clone()
     scales_OO = norms_O[:, None] + norms_O[None, :]
@@ -29,7 +30,19 @@ def pairwise_distances(filters_OD: Tensor) -> Tensor:
     # The two halves of a matrix product may round differently; one half speaks for both.
     distances_OO.triu_(diagonal=1)
     _measure_directly_(distances_OO, rows_OD, near_P2)
-    return distances_OO.add_(distances_OO.T.clone())
+    return distances_OO.add_(distances_OO.T.clone()).ldexp_(exponent)
+
+
+def _centred(rows_OD: Tensor) -> tuple[Tensor, Tensor]:
+    """Shift rows to their mean and scale them to about 1; the rows, and the power of two that scales back.
+
+    Distances do not change by a shift, but filters that are all alike would otherwise be near each other beside
+    their length, and all pairs be measured twice. Powers of two scale exactly, and squares cannot overflow.
+    """
+    exponent = rows_OD.abs().max().frexp().exponent
+    rows_OD = rows_OD.ldexp(-exponent)
+    centred_OD = rows_OD - rows_OD.mean(dim=0)
+    return centred_OD.masked_fill_(centred_OD.abs() < _NOTHING, 0.0), exponent
 
 
 def checked_filters(filters_OD: Tensor) -> Tensor:

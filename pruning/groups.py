@@ -13,6 +13,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils import parametrize
 
 from pruning.additions import adds_layers, is_depthwise
 from pruning.separable import ends_channels, is_one_column, is_separable, is_shifted
@@ -116,6 +117,9 @@ def trace(network: nn.Module, example_NCHW: Tensor) -> Traced:
     parameters = list(traced.parameters())
     if not parameters:
         raise ValueError(f"{name} has no parameters, so there is nothing to prune")
+    for path, module in traced.named_modules():
+        if parametrize.is_parametrized(module):
+            raise ValueError(f"layer {path!r} makes its weight of others (a mask, codes, a norm): make it plain first")
     # The graph is read off the gradients: frozen layers would be missing from it.
     for parameter in parameters:
         parameter.requires_grad_(parameter.is_floating_point())

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pruning.per_group import FEWEST_BITS, MOST_BITS
 from pruning.sparsity import (
     MaskedWeight,
     checked_layers,
@@ -66,10 +67,11 @@ def kmeans_codebook(values_N: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     then runs until no value changes its centre. A centre that no value is nearest to stays where it is.
 
     Han et al., "Deep Compression", ICLR 2016, section 3.1 and equation 2, linear initialisation (section 3.2).
-    Differs from the paper: nothing. Values in one dimension are sorted once; each iteration then only moves the
-    borders between clusters, and sums come from running totals in float64.
+    Differs from the paper: values in one dimension are sorted once, and each iteration then only moves the borders
+    between clusters. Sums come from running totals in float64, so a lone value 10^16 times the others would drown
+    them.
 
-    Costs N·log N time, and at its peak about 12 bytes a value, the codes included. The search runs on the CPU.
+    Costs N·log N time, and at its peak about 12 bytes a float32 value, the codes included. The search runs on the CPU.
     Raises ValueError when `bits` is outside 2 to 8, or the values are not a non-empty row of finite floats.
     """
     _check_bits(bits)
@@ -77,7 +79,7 @@ def kmeans_codebook(values_N: Tensor, bits: int) -> tuple[Tensor, Tensor]:
         raise ValueError(f"values must be one row of floats, got {values_N.dtype} of shape {tuple(values_N.shape)}")
     values_N = checked_weight(values_N)
     # NumPy knows no bfloat16, and float32 holds both half types exactly.
-    exact_N = values_N if values_N.dtype == torch.float64 else values_N.float()
+    exact_N = (values_N if values_N.dtype == torch.float64 else values_N.float()).contiguous()
     sorted_N = np.sort(exact_N.cpu().numpy())
     centres_C = torch.from_numpy(_lloyd(sorted_N, 2**bits)).to(values_N.dtype)
     borders = torch.from_numpy(_borders(centres_C.double().numpy(), sorted_N.dtype))
@@ -308,8 +310,8 @@ def _on_cpu(weight: QuantizedWeight) -> QuantizedWeight:
 
 
 def _check_bits(bits: int) -> None:
-    if bits not in range(2, 9):
-        raise ValueError(f"bits is {bits}; it must be 2 to 8")
+    if not isinstance(bits, int) or not FEWEST_BITS <= bits <= MOST_BITS:
+        raise ValueError(f"bits is {bits}; it must be {FEWEST_BITS} to {MOST_BITS}, a whole number")
 
 
 def _check_kept(weight: Tensor, kept: Tensor) -> None:

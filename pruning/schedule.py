@@ -10,8 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pruning.methods.registry import get_method
 from pruning.per_group import FEWEST_BITS, MOST_BITS, GroupBits, Ratios
 
-_STRONG_RATIO = 0.7  # from here up the papers shrink gently, because the network must have time to follow
-
 
 def _known_method(name: str) -> str:
     return get_method(name).name
@@ -97,7 +95,8 @@ class Schedule(BaseModel):
 
     method: a name in `pruning.methods.registry.METHODS`.
     ratios: group id → share of its channels to remove, in [0, 1). A group that is not named keeps all.
-    decay: what channels about to go are multiplied by after each epoch, in [0, 1); None if the method uses none.
+    decay: what channels about to go are multiplied by after each epoch, in [0, 1); None for the paper's, which
+        follows from each group's ratio (`pruning.decay.default_decay`), and for methods that use none.
     neighbours: how many neighbours the local criterion looks at (at least 1).
     patience: a progressive method stops once its choice and the chosen weights stood still for so many epochs;
         None trains all epochs.
@@ -124,10 +123,7 @@ class Schedule(BaseModel):
 
     @model_validator(mode="after")
     def _decay_suits_method(self) -> Self:
-        uses_decay = get_method(self.method).uses_decay
-        if uses_decay and self.decay is None:
-            raise ValueError(f"method {self.method!r} needs a decay in [0, 1), got None")
-        if not uses_decay and self.decay is not None:
+        if self.decay is not None and not get_method(self.method).uses_decay:
             raise ValueError(f"method {self.method!r} uses no decay, got {self.decay}; leave it None")
         return self
 
@@ -163,13 +159,3 @@ class Schedule(BaseModel):
         """16 hexadecimal digits of SHA-256 over the canonical JSON: equal for equal schedules, everywhere."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def default_decay(ratio: float) -> float:
-    """Decay for a ratio in [0, 1): 0.01 below 0.7, 0.3 from there up (BAFD, equation 8 and its ablation).
-
-    Raises ValueError when `ratio` is outside [0, 1).
-    """
-    if not 0 <= ratio < 1:
-        raise ValueError(f"ratio is {ratio}; it must be in [0, 1)")
-    return 0.3 if ratio >= _STRONG_RATIO else 0.01

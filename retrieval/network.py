@@ -7,14 +7,16 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TypeVar
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.mini_resnet import MiniResNet
+from retrieval.mini_resnet import mini_resnet_features
 from retrieval.netvlad import NetVLAD
 from retrieval.pooling import MAC, RMAC, GeM, SPoC
 from retrieval.reid import ReIDNetwork
@@ -41,7 +43,7 @@ Backbone = Callable[[str | None], nn.Module]  # torchvision's name of the weight
 Pooling = Callable[[int], nn.Module]  # channels → layer, N×C×H×W → one vector an image
 
 BACKBONES: dict[str, Backbone] = {
-    "mini_resnet": lambda weights: MiniResNet(),
+    "mini_resnet": mini_resnet_features,
     "resnet18": partial(resnet_features, "resnet18"),
     "resnet34": partial(resnet_features, "resnet34"),
     "resnet50": partial(resnet_features, "resnet50"),
@@ -100,7 +102,7 @@ def build_network(
         network = RetrievalNetwork(backbone, pool, projection)
     else:
         network = ReIDNetwork(backbone, pool, projection, descriptor_size or size, classes)
-    if weights and not backbone_weights:
+    if weights is not None and not backbone_weights:
         _load_state(network, Path(weights))
     return network
 
@@ -129,5 +131,7 @@ def _load_state(network: nn.Module, path: Path) -> None:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (SafetensorError, UnpicklingError, EOFError) as error:
+        raise ValueError(f"weights file {path} cannot be read: it holds no state dict") from error
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"weights file {path} does not fit the network: {str(error).splitlines()[0]}") from error

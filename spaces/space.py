@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pruning.allocation import Ranking, ranked_ratios
+from pruning.decay import default_decay
 from pruning.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.per_group import FEWEST_BITS, MOST_BITS
-from pruning.schedule import Quantization, Schedule, Sparsity, default_decay
+from pruning.schedule import Quantization, Schedule, Sparsity
 from pruning.widths import can_narrow
 from spaces.preset import Preset
 

@@ -20,6 +20,7 @@ from pruning.ledger import LedgerRow, ledger
 from pruning.methods.registry import get_method
 from pruning.packing import pack, size_formula_bytes
 from pruning.schedule import Schedule
+from pruning.sparsity import pruned_share
 from pruning.surgery import Plan, cut
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
@@ -210,11 +211,9 @@ class Trial:
             return None, {}
         assert self.schedule.quantization is not None
         state = network.state_dict()
-        weights = sum(weight.kept.numel() for weight in quantized.values())
-        kept = sum(int(weight.kept.sum()) for weight in quantized.values())
         metrics = {
             "size_formula_bytes": float(size_formula_bytes(state, quantized)),
-            "pruned_weights": 1 - kept / weights,
+            "pruned_weights": pruned_share(network),
         }
         return pack(state, quantized, huffman=self.schedule.quantization.huffman), metrics
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pruning.decay import decay_channels_
+from pruning.decay import decay_channels_, default_decay
 from pruning.groups import PrunableGroup, filters_of
 from pruning.names import nearest_name
 from pruning.surgery import Plan
@@ -38,18 +38,16 @@ class Method(ABC):
     def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
         """Indices of the `count` filters to remove, first removed first; int64 of shape K."""
 
-    def soften_factor(self, schedule: Schedule) -> float:
+    def soften_factor(self, schedule: Schedule, ratio: float) -> float:
         """What channels about to go are multiplied by after each epoch: 1 leaves them, 0 masks them.
 
-        Raises ValueError when the method needs a decay and the schedule names none.
+        `ratio` is that of their group: the papers' decay follows from it where the schedule names none.
         """
         if self.cuts_first:
             return 1.0
         if not self.uses_decay:
             return 0.0
-        if schedule.decay is None:
-            raise ValueError(f"method {self.name!r} needs a decay in [0, 1), got None")
-        return schedule.decay
+        return default_decay(ratio) if schedule.decay is None else schedule.decay
 
     def choose(self, network: nn.Module, groups: Sequence[PrunableGroup], schedule: Schedule) -> Plan:
         """Kept channels of every group that `schedule.ratios` names, from the weights as they are now.
@@ -67,11 +65,9 @@ class Method(ABC):
 
     def soften_(self, network: nn.Module, groups: Sequence[PrunableGroup], plan: Plan, schedule: Schedule) -> None:
         """Scale the channels that `plan` does not keep, in place: the step between two epochs."""
-        factor = self.soften_factor(schedule)
-        if factor == 1:
-            return
         for group in groups:
             if group.id in plan:
+                factor = self.soften_factor(schedule, schedule.ratios[group.id])
                 removed = group.all_but(plan[group.id])
                 decay_channels_(network, group, removed, factor, filters_only=self.softens_filters_only)
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pruning.packed.bits import field_bytes, pack_fields, unpack_fields
 
 NARROWEST_GAP_BITS = 2  # 1 bit would be a bitmap
-WIDEST_GAP_BITS = 12  # so that no entry stands for more than 4095 weights, and no small file for a huge tensor
+WIDEST_GAP_BITS = 12  # so that no entry stands for more than 4095 weights
 
 
 class Dense(BaseModel):

@@ -189,6 +189,20 @@ def test_softening_scales_what_the_plan_does_not_keep(
     assert torch.equal(network.get_parameter("inner.0.weight"), before_OIHW * scale_O[:, None, None, None])
 
 
+@pytest.mark.parametrize("name", ["plfp", "fpgm_decay"])
+def test_without_a_decay_each_group_has_the_papers(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
+    network, method = make_tiny(1), METHODS[name]
+    schedule = Schedule(method=name, ratios=RATIOS, epochs=2, learning_rate=0.05)
+    before = {path: network.get_parameter(f"{path}.weight").detach().clone() for path in RATIOS}
+    groups = find_groups(network, images_NCHW)
+    plan = method.choose(network, groups, schedule)
+    method.soften_(network, groups, plan, schedule)
+    for path, decay in (("stem.0", 0.01), ("inner.0", 0.3)):
+        removed = [channel for channel in range(len(before[path])) if channel not in plan[path]]
+        weight = network.get_parameter(f"{path}.weight")
+        assert torch.equal(weight[removed], before[path][removed] * decay)
+
+
 @pytest.mark.parametrize("name", ["sfp", "fpgm", "local_zeroing"])
 def test_a_zeroed_filter_may_return(name: str, make_tiny: Make, images_NCHW: Tensor) -> None:
     method, network, schedule = METHODS[name], make_tiny(1), schedule_of(name)

@@ -38,12 +38,15 @@ def test_a_block_gets_the_mean_of_its_groups_and_gives_it_to_those_that_were_not
     ("name", "block"),
     [
         ("backbone.layer3.1.conv2", "backbone.layer3.1"),
-        ("backbone.layer2.0.downsample.0", "backbone.layer2.0.downsample.0"),
+        ("backbone.layer2.0.downsample.0", "backbone.layer2.0"),
+        ("backbone.4.conv.0.0", "backbone.4"),
+        ("3", "3"),
+        ("layer10.conv", "layer10.conv"),
         ("features.12", "features.12"),
         ("conv1", "conv1"),
     ],
 )
-def test_a_block_ends_at_the_last_number_of_a_name(name: str, block: str) -> None:
+def test_a_block_ends_at_the_first_number_of_a_name(name: str, block: str) -> None:
     assert block_of(name) == block
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from pruning.schedule import Ratios, Schedule, default_decay
+from pruning.decay import default_decay
+from pruning.schedule import Ratios, Schedule
 
 FIELDS: dict[str, Any] = {
     "method": "plfp",
@@ -91,11 +92,6 @@ def test_a_ratio_out_of_range_is_refused_with_its_group(ratio: float) -> None:
 def test_an_unknown_method_is_refused_with_the_known_and_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"unknown method 'plpf'; known: plfp, l1, sfp, fpgm, .*; nearest: 'plfp'"):
         schedule(method="plpf")
-
-
-def test_plfp_without_a_decay_is_refused() -> None:
-    with pytest.raises(ValueError, match="method 'plfp' needs a decay"):
-        schedule(decay=None)
 
 
 def test_a_decay_that_the_method_would_ignore_is_refused() -> None:

@@ -1,5 +1,8 @@
+from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -153,8 +156,58 @@ def test_an_output_that_lost_other_columns_is_refused() -> None:
             pooled_ND = self.features(images_NCHW).mean((-2, -1))
             return F.normalize(F.pad(pooled_ND, (0, 8 - pooled_ND.shape[1])), dim=1)
 
-    with pytest.raises(ValueError, match=r"output from shape \(2, 8\) to \(2, 8\), not to \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"made the output \(2, 8\), masking makes it \(2, 3\)"):
         cut(Padded(), {"features": (0, 3, 4)}, EXAMPLE_NCHW, open_descriptor=True)
+
+
+@pytest.mark.parametrize(
+    "kept", [torch.tensor([0, 2]), torch.tensor([True, False, True]).nonzero().flatten(), np.array([0, 2]), (2, 0)]
+)
+def test_kept_indices_may_lie_in_a_tensor_or_an_array(kept: Any) -> None:
+    network = small_network()
+    small, expected = (cut(network, {"0": each}, EXAMPLE_NCHW) for each in (kept, (0, 2)))
+    assert torch.equal(small(EXAMPLE_NCHW), expected(EXAMPLE_NCHW))
+
+
+@pytest.mark.parametrize("kept", [[0.5, 1.0], [True, False, True], torch.tensor([0.0, 1.0]), ["0"]])
+def test_kept_indices_that_are_no_whole_numbers_are_refused(kept: Any) -> None:
+    with pytest.raises(ValueError, match="channels of group '0' must be whole numbers, got"):
+        cut(small_network(), {"0": kept}, EXAMPLE_NCHW)
+
+
+class Disguised(nn.Module):
+    """Two convolutions, and between them something that a dependency graph takes for elementwise."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+        self.between = between
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        return self.second(self.between(self.first(images_NCHW))).mean((-2, -1))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda x: x.view(len(x), 2, 4, -1).transpose(1, 2).reshape(x.shape),
+        lambda x: x * x.mean(1, keepdim=True),
+        lambda x: x.cumsum(1),
+        lambda x: x + 1.0,
+    ],
+    ids=["shuffle", "mean", "cumsum", "constant"],
+)
+def test_what_the_graph_follows_wrongly_is_refused(between: Callable[[Tensor], Tensor]) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="Disguised"):
+        cut(Disguised(between), {"first": (0, 1, 5)}, EXAMPLE_NCHW)
+
+
+def test_a_network_whose_weights_are_made_of_others_is_refused_by_layer() -> None:
+    network = small_network()
+    nn.utils.parametrizations.weight_norm(network[0])
+    with pytest.raises(ValueError, match="layer '0' makes its weight of others"):
+        cut(network, {"0": (0, 1)}, EXAMPLE_NCHW)
 
 
 def test_a_cut_made_in_inference_mode_can_be_trained() -> None:

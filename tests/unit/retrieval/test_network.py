@@ -96,3 +96,27 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         build_network("mini_resnet", descriptor_size=8, weights=tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match="does not exist"):
         build_network("mini_resnet", weights=tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("w.safetensors", b"garbage"), ("w.pth", b"garbage"), ("w.pth", b"")],
+    ids=["safetensors", "pickle", "empty"],
+)
+def test_a_weights_file_that_is_damaged_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read"):
+        build_network("mini_resnet", weights=tmp_path / name)
+
+
+def test_a_file_that_holds_no_state_dict_is_refused(tmp_path):
+    torch.save([1, 2], tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth does not fit"):
+        build_network("mini_resnet", weights=tmp_path / "w.pth")
+
+
+def test_weights_that_nobody_published_are_refused():
+    with pytest.raises(ValueError, match="mini_resnet has no imagenet weights"):
+        build_network("mini_resnet", weights="imagenet")
+    with pytest.raises(ValueError, match="does not exist"):
+        build_network("mini_resnet", weights="")
