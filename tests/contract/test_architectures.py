@@ -1,11 +1,11 @@
 """Surgery on the backbones that people bring: cut equals masked, and widths are what was asked for."""
 
 from collections.abc import Callable
-from copy import deepcopy
 from functools import partial
 
 import pytest
 import torch
+from contract.masking import masked
 from torch import Tensor, nn
 from torchvision.models import (
     DenseNet,
@@ -17,7 +17,6 @@ from torchvision.models import (
 )
 
 from pruning.cost import count_macs, macs_by_layer
-from pruning.decay import decay_channels_
 from pruning.groups import PrunableGroup, find_groups
 from pruning.ledger import ledger
 from pruning.schedule import Schedule
@@ -48,14 +47,6 @@ def with_head(backbone: str, head: str) -> nn.Module:
 def half_of_each(groups: list[PrunableGroup]) -> Plan:
     plan = {g.id: sorted(torch.randperm(g.width)[: g.width // 2].tolist()) for g in groups if not g.locked}
     return plan_from_json(plan_to_json(plan))
-
-
-def masked(network: nn.Module, groups: list[PrunableGroup], plan: Plan) -> nn.Module:
-    copy = deepcopy(network)
-    for group in groups:
-        if group.id in plan:
-            decay_channels_(copy, group, group.all_but(plan[group.id]), 0.0)
-    return copy
 
 
 def assert_asked_is_achieved(small: nn.Module, groups: list[PrunableGroup], plan: Plan) -> None:

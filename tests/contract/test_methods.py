@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from contract.masking import masked
 from torch import Tensor, nn
 
-from pruning.decay import decay_channels_
-from pruning.groups import PrunableGroup, find_groups
+from pruning.groups import find_groups
 from pruning.methods.base import Method
 from pruning.methods.registry import METHODS
 from pruning.schedule import Schedule
@@ -40,14 +40,6 @@ RATIOS = {"stem.0": 0.5, "inner.0": 0.7}
 def schedule_of(name: str, ratios: dict[str, float] = RATIOS) -> Schedule:
     kept = ratios if METHODS[name].removes_channels else dict.fromkeys(ratios, 0.0)
     return Schedule(method=name, ratios=kept, epochs=2, learning_rate=0.05, **TABLE[name])
-
-
-def masked(network: nn.Module, groups: list[PrunableGroup], plan: Plan) -> nn.Module:
-    copy = deepcopy(network)
-    for group in groups:
-        if group.id in plan:
-            decay_channels_(copy, group, group.all_but(plan[group.id]), 0.0)
-    return copy
 
 
 def train_one_epoch(network: nn.Module, images_NCHW: Tensor, schedule: Schedule) -> None:
