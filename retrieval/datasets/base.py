@@ -1,10 +1,15 @@
-"""What every data set format is read into: database and queries to score, or labelled images to train on."""
+"""What every data set format is read into: database and queries to score, or labelled images to train on.
+
+Letters: N images, Q queries, P pairs.
+"""
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +19,34 @@ Box = tuple[float, float, float, float]
 
 Indices = NDArray[np.int64]
 
+Protocol = Literal["classic", "revisited", "market", "places"]
+"""How a ranking is scored: the tables of `retrieval.evaluate`."""
+
+
+def _none() -> Indices:
+    return np.empty(0, dtype=np.int64)
+
+
+class Images(Sequence[Path]):
+    """Files below one folder, in a fixed order, kept as the names that they have there.
+
+    A `Path` is made when one is asked for: a million of them at once would take half a gigabyte and seconds.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root = root
+        self.names = tuple(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Images": ...
+    def __getitem__(self, index: int | slice) -> "Path | Images":
+        return Images(self.root, self.names[index]) if isinstance(index, slice) else self.root / self.names[index]
+
 
 @dataclass(frozen=True, eq=False)
 class Query:
@@ -21,7 +54,8 @@ class Query:
 
     `positives` and `junk` are sorted, unique indices into the images of its `RetrievalSet`. Junk is taken out
     of the ranking: neither right nor wrong. Everything else is wrong. `box` is what to cut out of the image
-    before asking; None asks with all of it.
+    before asking; None asks with all of it. `hard` are those of the positives that the revisited benchmarks call
+    hard; positives and junk as they stand here are those of its Medium protocol.
     """
 
     name: str
@@ -29,9 +63,10 @@ class Query:
     box: Box | None
     positives: Indices
     junk: Indices
+    hard: Indices = field(default_factory=_none)
 
     def __post_init__(self) -> None:
-        for kind, indices in (("positives", self.positives), ("junk", self.junk)):
+        for kind, indices in (("positives", self.positives), ("junk", self.junk), ("hard", self.hard)):
             if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
                 raise ValueError(
                     f"query {self.name!r}: {kind} are {indices.dtype} of shape {indices.shape}; "
@@ -42,15 +77,27 @@ class Query:
         both = np.intersect1d(self.positives, self.junk)
         if both.size:
             raise ValueError(f"query {self.name!r}: {both.tolist()} are positives and junk; they can be only one")
+        strays = np.setdiff1d(self.hard, self.positives)
+        if strays.size:
+            raise ValueError(f"query {self.name!r}: {strays.tolist()} are hard and not positives; they must be both")
 
 
 @dataclass(frozen=True, eq=False)
 class RetrievalSet:
-    """A database in a fixed order, and the queries to rank it for."""
+    """A database in a fixed order, the queries to rank it for, and the rules that score the rankings.
+
+    `panorama` above 1 says that so many consecutive images show one place, of which only the best ranked counts
+    (Tokyo 24/7 in its original protocol). `cameras` (of images, of queries) and `coordinates` (metres east and north
+    of images N×2, of queries Q×2) are what positives and junk were made from, where a data set has them.
+    """
 
     name: str
-    images: tuple[Path, ...]
+    images: Sequence[Path]
     queries: tuple[Query, ...]
+    protocol: Protocol = "classic"
+    panorama: int = 1
+    cameras: tuple[Indices, Indices] | None = None
+    coordinates: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def __post_init__(self) -> None:
         if not self.images or not self.queries:
@@ -60,10 +107,18 @@ class RetrievalSet:
             )
         names = [query.name for query in self.queries]
         if len(set(names)) < len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
+            repeated = [name for name, count in Counter(names).items() if count > 1]
             raise ValueError(f"{self.name}: query names must be unique, these are not: {name_few(repeated)}")
         for query in self.queries:
             self._check_range(query)
+        if self.panorama < 1 or len(self.images) % self.panorama:
+            raise ValueError(
+                f"{self.name}: {len(self.images)} images in panoramas of {self.panorama}; "
+                "the images must be a multiple of a panorama's"
+            )
+        for kind, given in (("cameras", self.cameras), ("coordinates", self.coordinates)):
+            if given is not None and [len(each) for each in given] != [len(self.images), len(self.queries)]:
+                raise ValueError(f"{self.name}: {kind} of {[len(each) for each in given]} images and queries")
 
     def _check_range(self, query: Query) -> None:
         indices = np.concatenate([query.positives, query.junk])
@@ -77,11 +132,19 @@ class RetrievalSet:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Images with the class each shows; `labels[i]` is the index in `classes` of what `images[i]` shows."""
+    """Images with the class each shows; `labels[i]` is the index in `classes` of what `images[i]` shows.
 
-    images: tuple[Path, ...]
+    `pairs_P2` are (query, positive) pairs of images that show the same, where a data set names them; elsewhere any two
+    images of a class are such a pair. Images of one class are never each other's negatives, nor are, where there are
+    `coordinates_N2` (metres east and north), images within `negative_metres` of each other.
+    """
+
+    images: Sequence[Path]
     labels: Indices
     classes: tuple[str, ...]
+    pairs_P2: Indices | None = None
+    coordinates_N2: NDArray[np.float64] | None = None
+    negative_metres: float = 25.0
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.images),):
@@ -94,6 +157,19 @@ class TrainingSet:
                 f"the labels use {seen.size} values for {len(self.classes)} classes; "
                 f"each of 0 to {len(self.classes) - 1} must occur and nothing else"
             )
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        count = len(self.images)
+        if self.coordinates_N2 is not None and self.coordinates_N2.shape != (count, 2):
+            raise ValueError(f"{count} images have coordinates of shape {self.coordinates_N2.shape}; each needs two")
+        if self.pairs_P2 is None:
+            return
+        if self.pairs_P2.ndim != 2 or self.pairs_P2.shape[1] != 2 or not len(self.pairs_P2):
+            raise ValueError(f"pairs have shape {self.pairs_P2.shape}; P × 2 is right, P at least 1")
+        outside = self.pairs_P2[(self.pairs_P2 < 0) | (self.pairs_P2 >= count)]
+        if outside.size:
+            raise ValueError(f"a pair names image {int(outside[0])}; indices must be in [0, {count})")
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
