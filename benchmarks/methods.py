@@ -84,7 +84,7 @@ def run_case(case: Case, seed: int, runs: Path) -> str:
     while not trial.finished:
         trial.step()
     outcome = trial.finish(measure=None)  # trials run side by side here
-    metrics = {**outcome.metrics, **score(outcome.network, settings, "report_on", CPU)}
+    metrics = {**outcome.metrics, **score(outcome.network, settings, "report_on", trial.baseline, CPU)}
     result = {
         "name": case.name,
         "method": case.method,

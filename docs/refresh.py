@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from search.config import SweepConfig
 from search.storage import SweepStorage
 from tracking.front import Front, read_front
-from tracking.table import COLUMNS, front_rows
+from tracking.table import front_columns, front_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "pictures" / "front.png"
@@ -25,7 +25,8 @@ WINDOW = "1280,1180"
 
 def figures(front: Front, config: SweepConfig) -> str:
     """The front as a Markdown table, and its origin in one paragraph."""
-    lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+    columns = front_columns(front)
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(row)} |" for row in front_rows(front)]
     origin = front.provenance
     commit, _, dirty = origin["git_commit"].partition("-")

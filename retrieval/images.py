@@ -1,5 +1,6 @@
 """Reading images, cut and scaled as the benchmarks' protocol says, and naming all that cannot be read."""
 
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from retrieval.datasets.base import Box, name_few
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ImageSize = int | tuple[int, int]
+"""A number: the longer side in pixels at most, aspect kept, never enlarged (landmarks). Two: exactly so high and wide
+(people, places)."""
+
+
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Of the largest image that is read at this size."""
+    return (size, size) if isinstance(size, int) else size
 
 
 class UnreadableImagesError(ValueError):
@@ -30,12 +40,13 @@ class UnreadableImagesError(ValueError):
         return type(self), (self.paths,)
 
 
-def read_image(path: Path, *, max_size: int | None, box: Box | None = None) -> torch.Tensor:
-    """Read one image as uint8, 3 × H × W, RGB, its longer side at most `max_size` pixels (None: as stored).
+def read_image(path: Path, *, size: ImageSize | None, box: Box | None = None) -> torch.Tensor:
+    """Read one image as uint8, 3 × H × W, RGB, at `size` (None: as stored).
 
-    A query is cut out by its box first and then scaled by the factor that its full image would be scaled by;
-    nothing is ever enlarged, aspect is kept (Radenović et al., TPAMI 2018: the evaluation code). As there,
-    the orientation noted in a photograph's EXIF data is not applied.
+    With a size of one number a query is cut out by its box first and then scaled by the factor that its full image
+    would be scaled by; nothing is ever enlarged, aspect is kept (Radenović et al., TPAMI 2018: the evaluation code).
+    With two, what is cut out is made exactly so high and wide, bilinearly, as people and places are read. The
+    orientation noted in a photograph's EXIF data is not applied, as it is not there.
 
     Raises UnreadableImagesError when the file is missing, truncated or no image.
     """
@@ -43,9 +54,12 @@ def read_image(path: Path, *, max_size: int | None, box: Box | None = None) -> t
     full_side = max(image.size)
     if box is not None:
         image = image.crop(box)
-    if max_size is not None:
-        side = max(1.0, max_size * max(image.size) / full_side)
+    if isinstance(size, int):
+        side = max(1.0, size * max(image.size) / full_side)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    elif size is not None:
+        height, width = size
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels_HWC = np.array(image)
     return torch.from_numpy(pixels_HWC).permute(2, 0, 1).contiguous()
 
@@ -61,27 +75,29 @@ def _decode(path: Path) -> Image.Image:
 class ImageReader:
     """Reads images at one size and keeps the decoded ones while they fit into `cache_bytes`.
 
-    What it returns is shared with its memory: not to be written to.
+    Safe to use from several threads. What it returns is shared with its memory: not to be written to.
     """
 
-    def __init__(self, max_size: int | None, cache_bytes: int = 2 << 30) -> None:
-        if max_size is not None and max_size < 1:
-            raise ValueError(f"max_size is {max_size}; it must be at least 1 pixel, or None for images as stored")
-        self.max_size = max_size
+    def __init__(self, size: ImageSize | None, cache_bytes: int = 2 << 30) -> None:
+        if size is not None and min(height_and_width(size)) < 1:
+            raise ValueError(f"size is {size}; it must be at least 1 pixel, or None for images as stored")
+        self.size = size
         self._free_bytes = cache_bytes
         self._kept: dict[tuple[Path, Box | None], torch.Tensor] = {}
+        self._lock = threading.Lock()
 
     def read(self, path: Path, box: Box | None = None) -> torch.Tensor:
         """One image, uint8, 3 × H × W; see `read_image`."""
         kept = self._kept.get((path, box))
         if kept is not None:
             return kept
-        image_CHW = read_image(path, max_size=self.max_size, box=box)
+        image_CHW = read_image(path, size=self.size, box=box)
         # The first images stay and none is ever dropped: a set larger than the memory is read round and round
         # in the same order, where dropping the oldest would never find anything.
-        if image_CHW.nbytes <= self._free_bytes:
-            self._kept[path, box] = image_CHW
-            self._free_bytes -= image_CHW.nbytes
+        with self._lock:
+            if image_CHW.nbytes <= self._free_bytes and (path, box) not in self._kept:
+                self._kept[path, box] = image_CHW
+                self._free_bytes -= image_CHW.nbytes
         return image_CHW
 
     def read_many(self, items: Iterable[tuple[Path, Box | None]]) -> list[torch.Tensor]:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnxruntime
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PositiveInt
 
+from retrieval.images import height_and_width
 from retrieval.onnx_model import INPUT, open_session
 
 
 class LatencySettings(BaseModel, frozen=True, extra="forbid"):
-    """What a latency is measured with: square images of `image_size` pixels, `threads`, `pairs` alternations."""
+    """What a latency is measured with: images of `image_size` pixels, square or high × wide, `threads`, `pairs`."""
 
-    image_size: int = Field(ge=1)
+    image_size: PositiveInt | tuple[PositiveInt, PositiveInt]
     threads: int = Field(default=1, ge=1)
     pairs: int = Field(default=50, ge=25)
     warm_up: int = Field(default=5, ge=1)
@@ -41,7 +42,7 @@ def paired_speedup(dense: bytes, pruned: bytes, settings: LatencySettings) -> Sp
     holds on a shared machine where the times themselves do not.
     """
     sessions = [open_session(model, threads=settings.threads) for model in (dense, pruned)]
-    image = np.zeros((1, 3, settings.image_size, settings.image_size), dtype=np.float32)
+    image = np.zeros((1, 3, *height_and_width(settings.image_size)), dtype=np.float32)
     for _ in range(settings.warm_up):
         for session in sessions:
             _run_ms(session, image)

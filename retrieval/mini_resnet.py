@@ -55,10 +55,3 @@ class MiniResNet(nn.Module):
         """N×3×H×W → N×128×H/16×W/16."""
         x = F.relu(self.bn1(self.conv1(images_NCHW)))
         return self.layer3(self.layer2(self.layer1(x)))
-
-
-def mini_resnet_features(weights: str | None) -> MiniResNet:
-    """A MiniResNet from a random start. Raises ValueError when weights are named: nobody published any."""
-    if weights is not None:
-        raise ValueError("mini_resnet has no imagenet weights: leave weights out, or name a file")
-    return MiniResNet()

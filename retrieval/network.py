@@ -7,43 +7,50 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TypeVar
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.mini_resnet import mini_resnet_features
+from retrieval.mini_resnet import MiniResNet
 from retrieval.netvlad import NetVLAD
 from retrieval.pooling import MAC, RMAC, GeM, SPoC
 from retrieval.reid import ReIDNetwork
 from retrieval.torchvision_features import mobilenet_features, resnet_features, vgg_features
+from retrieval.weights import load_weights
 
 Entry = TypeVar("Entry")
 
 
 class RetrievalNetwork(nn.Module):
-    """Images N×3×H×W of any size → unit descriptors N×D, float32."""
+    """Images N×3×H×W of any size → unit descriptors N×D, float32.
 
-    def __init__(self, backbone: nn.Module, pooling: nn.Module, projection: nn.Module) -> None:
+    With `unit_pooled` the pooled vector has unit length before it is projected.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, pooling: nn.Module, projection: nn.Module, *, unit_pooled: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pooling = pooling
         self.projection = projection
+        self.unit_pooled = unit_pooled
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """N×3×H×W, normalised as in `retrieval.images.normalise` → N×D."""
-        return F.normalize(self.projection(self.pooling(self.backbone(images_NCHW))), dim=1)
+        pooled_NC = self.pooling(self.backbone(images_NCHW))
+        if self.unit_pooled:
+            pooled_NC = F.normalize(pooled_NC, dim=1)
+        return F.normalize(self.projection(pooled_NC), dim=1)
 
 
-Backbone = Callable[[str | None], nn.Module]  # torchvision's name of the weights, None for random → feature maps
+Backbone = Callable[[], nn.Module]  # images → feature maps of `out_channels`, from a random start
 Pooling = Callable[[int], nn.Module]  # channels → layer, N×C×H×W → one vector an image
 
 BACKBONES: dict[str, Backbone] = {
-    "mini_resnet": mini_resnet_features,
+    "mini_resnet": MiniResNet,
     "resnet18": partial(resnet_features, "resnet18"),
     "resnet34": partial(resnet_features, "resnet34"),
     "resnet50": partial(resnet_features, "resnet50"),
@@ -67,6 +74,7 @@ def build_network(
     *,
     pooling: str = "gem",
     descriptor_size: int | None = None,
+    unit_pooled: bool = False,
     weights: str | Path | None = None,
     classes: int | None = None,
 ) -> nn.Module:
@@ -77,33 +85,33 @@ def build_network(
         pooling: one of `POOLINGS`.
         descriptor_size: D of a learned projection; None keeps the pooled vector as the descriptor: as long as the
             backbone has channels, times the clusters with NetVLAD.
-        weights: None for a random start, "imagenet" for torchvision's weights of the backbone (fetched by
-            torchvision on first use), or a file with the whole network's state dict (.safetensors, or what torch.save
-            writes).
+        unit_pooled: whether the pooled vector has unit length before that projection, as the whitening layer of
+            Radenović's networks (cirtorch) has it.
+        weights: None for a random start, "imagenet" for torchvision's weights of the backbone, or a file: see
+            `retrieval.weights.load_weights`.
         classes: None, or the classes of a classifier behind a BatchNorm neck: a `ReIDNetwork`, which has
             `all_outputs(images) -> (descriptors, logits)` as well.
 
     Raises:
-        ValueError: unknown name or pooling, a descriptor size or number of classes below 1, or weights that do not
-            fit.
+        ValueError: unknown name or pooling, a descriptor size or number of classes below 1, `unit_pooled` without a
+            projection or with classes, or weights that do not fit.
     """
     for what, count in (("descriptor_size", descriptor_size), ("classes", classes)):
         if count is not None and count < 1:
             raise ValueError(f"{what} is {count}, must be at least 1")
-    make_backbone, make_pooling = choose("network", BACKBONES, name), choose("pooling", POOLINGS, pooling)
-    backbone_weights = "DEFAULT" if weights == "imagenet" else None
-    backbone = make_backbone(backbone_weights)
+    if unit_pooled and (descriptor_size is None or classes is not None):
+        raise ValueError("unit_pooled needs a descriptor_size, and no classes: it belongs to a projection that whitens")
+    backbone = choose("network", BACKBONES, name)()
     channels = int(backbone.out_channels)  # type: ignore[arg-type]
-    pool = make_pooling(channels)
+    pool = choose("pooling", POOLINGS, pooling)(channels)
     size = _pooled_size(pool, channels)
     projection = nn.Linear(size, descriptor_size) if descriptor_size else nn.Identity()
     network: nn.Module
     if classes is None:
-        network = RetrievalNetwork(backbone, pool, projection)
+        network = RetrievalNetwork(backbone, pool, projection, unit_pooled=unit_pooled)
     else:
         network = ReIDNetwork(backbone, pool, projection, descriptor_size or size, classes)
-    if weights is not None and not backbone_weights:
-        _load_state(network, Path(weights))
+    load_weights(network, weights)
     return network
 
 
@@ -120,18 +128,3 @@ def choose(kind: str, table: dict[str, Entry], name: str) -> Entry:
 def _pooled_size(pooling: nn.Module, channels: int) -> int:
     """How long the pooled vector is, found by pooling a map of one position."""
     return pooling(torch.zeros(1, channels, 1, 1)).shape[1]
-
-
-def _load_state(network: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"weights file {path} does not exist")
-    try:
-        if path.suffix == ".safetensors":
-            state = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
-    except (SafetensorError, UnpicklingError, EOFError) as error:
-        raise ValueError(f"weights file {path} cannot be read: it holds no state dict") from error
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"weights file {path} does not fit the network: {str(error).splitlines()[0]}") from error

@@ -10,20 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.descriptors import Describe
+from retrieval.images import ImageSize, height_and_width
 
 INPUT, OUTPUT = "images", "descriptors"
 
 
-def to_onnx(network: nn.Module, image_size: int) -> bytes:
+def to_onnx(network: nn.Module, image_size: ImageSize) -> bytes:
     """Serialised ONNX model, images N×3×H×W → descriptors N×D, with N, H and W left open.
 
     Args:
         network: left as it is; exported in eval mode on the CPU.
-        image_size: side in pixels of the example that the network is traced with; other sizes run too.
+        image_size: of the example, square or high × wide, that the network is traced with; other sizes run too.
     """
     device, training = next(network.parameters()).device, network.training
     # Two images: the exporter takes a size of 1 for a constant.
-    example_NCHW = torch.zeros(2, 3, image_size, image_size)
+    example_NCHW = torch.zeros(2, 3, *height_and_width(image_size))
     names = dict(enumerate(("images", None, "height", "width")))
     dynamic = {axis: torch.export.Dim.DYNAMIC for axis, name in names.items() if name}
     exporter_log = logging.getLogger("torch.onnx")

@@ -10,12 +10,12 @@ class ReIDNetwork(nn.Module):
     """Images N×3×H×W → unit descriptors N×D from behind a BatchNorm neck, with a classifier over the training classes.
 
     The neck's shift stays 0, so that the classifier's hyperplanes go through the origin and the cosine between
-    descriptors fits what it was trained for. Training takes `all_outputs`; a batch of one image cannot be trained on.
+    descriptors fits what it was trained for. Training takes `training_outputs`; a batch of one image cannot be trained
+    on.
 
     Source: Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-Identification", CVPRW 2019
     (BNNeck).
-    Differs from the paper: the backbone keeps its last stride, and the pooling is any of `retrieval.network.POOLINGS`;
-    the feature before the neck, that the paper's triplet loss takes, is not handed out.
+    Differs from the paper: the backbone keeps its last stride, and the pooling is any of `retrieval.network.POOLINGS`.
     """
 
     def __init__(self, backbone: nn.Module, pooling: nn.Module, projection: nn.Module, size: int, classes: int) -> None:
@@ -30,12 +30,18 @@ class ReIDNetwork(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """N×3×H×W, normalised as in `retrieval.images.normalise` → N×D."""
-        return F.normalize(self._features(images_NCHW), dim=1)
+        return F.normalize(self.neck(self._features(images_NCHW)), dim=1)
 
     def all_outputs(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         """N×3×H×W → unit descriptors N×D and the logits of the classes, N×classes."""
+        descriptors_ND, _, logits_NC = self.training_outputs(images_NCHW)
+        return descriptors_ND, logits_NC
+
+    def training_outputs(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """N×3×H×W → unit descriptors N×D, the features N×D before the neck, and the logits of the classes."""
         features_ND = self._features(images_NCHW)
-        return F.normalize(features_ND, dim=1), self.classifier(features_ND)
+        necked_ND = self.neck(features_ND)
+        return F.normalize(necked_ND, dim=1), features_ND, self.classifier(necked_ND)
 
     def _features(self, images_NCHW: Tensor) -> Tensor:
-        return self.neck(self.projection(self.pooling(self.backbone(images_NCHW))))
+        return self.projection(self.pooling(self.backbone(images_NCHW)))

@@ -23,6 +23,10 @@ app = typer.Typer(
     help="Search how to compress an image-retrieval network: speedup against mAP.",
 )
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replaces a key of the file, as dense.epochs=3; repeatable."),
+]
 SweepFolder = Annotated[Path, typer.Argument(metavar="SWEEP", help="The --storage folder of a sweep.")]
 _INTERRUPTED = 130  # how a shell shows Ctrl-C
 
@@ -34,8 +38,15 @@ _INTERRUPTED = 130  # how a shell shows Ctrl-C
 def mini(
     out: Annotated[Path, typer.Option(help="A new folder; one with the same benchmark is left as it is.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same pixels.")] = 0,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="How the images lie on disk: mini, or as a published set: oxford5k, paris6k, oxford105k, paris106k, "
+            "roxford5k, rparis6k, market1501, pitts30k, tokyo247, utm, sfm, folders, manifest."
+        ),
+    ] = "mini",
 ) -> None:
-    """Write the miniature benchmark: drawn places in the Oxford5k layout.
+    """Write the miniature benchmark: drawn places, as a data root that a sweep can use.
 
     Example: python -m search mini --out data/mini --seed 0
     """
@@ -49,21 +60,26 @@ def mini(
                 out,
                 seed=seed,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
+                format=format,
             )
-    console.print(f"the miniature benchmark (seed {seed}) is in {out}", highlight=False, soft_wrap=True)
+    console.print(f"the miniature benchmark ({format}, seed {seed}) is in {out}", highlight=False, soft_wrap=True)
 
 
 @app.command("check-data")
 def check_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
-    """Name the format of a data set, count what is in it, and list every file that is missing or unreadable.
+    """Name the format of each data set in DIR, count what it holds, and list every file that is missing or unreadable.
+
+    Exits 2 when there is such a file, or a data set that its loader refuses.
 
     Example: python -m search check-data data/mini
     """
     from search.check import describe_data
 
-    with input_is_checked():
-        for line in describe_data(folder):
-            typer.echo(line)
+    console = Console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress, input_is_checked():
+        task = progress.add_task("reading every image once", total=None)
+        for line in describe_data(folder, lambda done, total: progress.update(task, completed=done, total=total)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -71,6 +87,7 @@ def train(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file.")],
     baselines: Annotated[Path, typer.Option(help="Where dense networks are kept.")] = Path("runs/baselines"),
     data: Annotated[Path | None, typer.Option(help="Replaces data.root of the file.")] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Train the dense network of a sweep file here, without Ray; a sweep then finds it.
 
@@ -78,6 +95,7 @@ def train(
     """
     import torch
 
+    from retrieval.weights import published_weights
     from search.config import load_config
     from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
     from trainables.data import check_images, open_data
@@ -85,10 +103,12 @@ def train(
 
     shelf = baselines.resolve()
     with input_is_checked():
-        settings = load_config(file, data=data).trial_settings
+        settings = load_config(file, data=data, overrides=overrides or ()).trial_settings
         dense_groups(settings)  # a network that cannot be pruned is not worth training
         check_images(open_data(settings.data).images)
         found = find_baseline(settings, shelf)
+        if found is None and settings.network.weights == "imagenet":
+            published_weights(settings.network.name)
     if found is None:
         use_threads(available_threads())
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -109,6 +129,7 @@ def sweep(
     baselines: Annotated[
         Path | None, typer.Option(help="Where dense networks are kept. [default: beside the sweep's folder]")
     ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Run a sweep, or go on with one that was interrupted or given a larger budget: the same command.
 
@@ -121,7 +142,7 @@ def sweep(
     from search.storage import SweepStorage
 
     with input_is_checked():
-        config = load_config(file, data=data, trials=trials)
+        config = load_config(file, data=data, trials=trials, overrides=overrides or ())
         place = SweepStorage(storage or Path("runs") / config.name)
     from search.sweep import Sweep
     from search.whats_next import whats_next
@@ -180,14 +201,16 @@ def pick(
     )
     with input_is_checked():
         limits = [Limit(option, key, value * unit, unit) for option, key, value, unit in asked if value is not None]
-        choice = choose(read_front(sweep), limits)
+        found = read_front(sweep)
+        choice = choose(found, limits)
     if as_json:
         runner_up = choice.runner_up.number if choice.runner_up else None
         point = choice.point.model_dump(mode="json")
         typer.echo(json.dumps({**point, "why": choice.why, "runner_up": runner_up}, indent=2))
         return
-    typer.echo(f"{describe(choice.point)}\n  why: {choice.why}")
-    typer.echo(f"  runner-up: {describe(choice.runner_up) if choice.runner_up else 'none within the limits'}")
+    typer.echo(f"{describe(choice.point, found.objectives)}\n  why: {choice.why}")
+    second = describe(choice.runner_up, found.objectives) if choice.runner_up else "none within the limits"
+    typer.echo(f"  runner-up: {second}")
     if ledger:
         Console().print(ledger_table(choice.point))
     typer.echo(f"export it: {command('export', str(sweep), str(choice.point.number), '--out', 'bundle')}")

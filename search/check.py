@@ -1,42 +1,195 @@
-"""What `check-data` says of a folder."""
+"""What `check-data` says of a folder: the data sets in it, what each holds, and every file that cannot be read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval.datasets.base import RetrievalSet
-from retrieval.datasets.oxford import load_oxford
-from trainables.data import check_images, open_data
-from trainables.settings import DataSettings
+from retrieval.datasets import signs
+from retrieval.datasets.base import Images, RetrievalSet, TrainingSet
+from retrieval.datasets.distractors import load_flickr100k, load_revisitop1m
+from retrieval.datasets.formats import FORMATS, Format, Source, open_retrieval, open_training, recognise
+from retrieval.datasets.missing import MissingImagesError
+from retrieval.images import UnreadableImagesError, read_image
+
+_DEPTH = 3  # data sets lie in <root>/test/<name> at most
+_NAMES = {
+    "oxford5k": "Oxford5k",
+    "paris6k": "Paris6k",
+    "roxford5k": "ROxford5k",
+    "rparis6k": "RParis6k",
+    "pitts30k": "Pitts30k",
+    "pitts250k": "Pitts250k",
+    "tokyo247": "Tokyo 24/7",
+    "tokyoTM": "Tokyo Time Machine",
+}
+_Loader = Callable[[Path], Images]
+_DISTRACTORS: tuple[tuple[str, Callable[[Path], Path | None], _Loader], ...] = (
+    ("a million distractors", signs.find_revisitop, load_revisitop1m),
+    ("Flickr100k distractors", signs.find_flickr, load_flickr100k),
+)
 
 
-def describe_data(folder: Path) -> Iterator[str]:
-    """Yield lines that name the format and count images, queries, positives and junk.
+@dataclass
+class _Seen:
+    """What has come up on the way: images to read, and data sets that their loaders refused."""
 
-    Raises:
-        ValueError: the format is not known, or a file is missing or unreadable; all of them are named.
+    images: dict[Path, None] = field(default_factory=dict)
+    missing: dict[Path, None] = field(default_factory=dict)
+    refused: int = 0
+
+    def refuse(self, error: ValueError) -> str:
+        """The line for a data set that cannot be opened."""
+        self.refused += 1
+        if isinstance(error, MissingImagesError):
+            self.missing.update(dict.fromkeys(error.paths))
+        return f"refused: {error}"
+
+
+def describe_data(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Iterator[str]:
+    """Yield lines that name each data set in `folder` and count what it holds, then one a file that is not sound.
+
+    `progress` is called after each image that was read with their number so far and in all. Raises ValueError of one
+    line: the folder holds nothing that is known; or, at the end, a data set was refused or a file is missing or
+    unreadable, which all have been told by then.
     """
     if not folder.is_dir():
         raise ValueError(f"data folder {folder} does not exist")
-    settings = DataSettings(root=folder.resolve(), image_size=64)
-    if (folder / "gt").is_dir():
-        yield f"{folder}: Oxford5k layout (jpg/, gt/)"
-        found = load_oxford(folder, name=folder.name)
-        yield _describe(found)
-        yield f"{check_images(found.images)} images read: all are sound"
-    elif (folder / settings.select_on / "gt").is_dir():
-        data = open_data(settings)
-        yield f"{folder}: a sweep's data: {settings.train}/ by place, and two splits in the Oxford5k layout"
-        yield f"{settings.train}: {len(data.train.images)} images of {len(data.train.classes)} places"
-        yield _describe(data.select_on)
-        yield _describe(data.report_on)
-        yield f"{check_images(data.images)} images read: all are sound"
+    seen = _Seen()
+    found = list(find_data_sets(folder))
+    if not found:
+        recognise(folder)  # raises, and says what is known
+    for path in found:
+        where = path.relative_to(folder).as_posix()
+        for line in _describe_set(path, seen):
+            yield f"{folder if where == '.' else where}: {line}"
+    unreadable = 0
+    for path in _unreadable(list(seen.images), progress):
+        if path.is_file():
+            unreadable += 1
+            yield f"unreadable: {path}"
+        else:
+            seen.missing[path] = None
+    yield from (f"missing: {path}" for path in seen.missing)
+    if unreadable or seen.missing or seen.refused:
+        raise ValueError(f"{folder}: {_count_faults(unreadable, len(seen.missing), seen.refused)}; named above")
+    yield f"{len(seen.images)} images read: all are sound"
+
+
+def find_data_sets(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """The folders at most `depth` below `folder` that hold a data set or distractors; not those within one another."""
+    if _distractors_of(folder) or _formats_of(folder):
+        yield folder
+    elif depth:
+        for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            yield from find_data_sets(child, depth - 1)
+
+
+def _distractors_of(path: Path) -> tuple[str, Path, _Loader] | None:
+    found = ((title, sign(path), load) for title, sign, load in _DISTRACTORS)
+    return next(((title, sign, load) for title, sign, load in found if sign is not None), None)
+
+
+def _formats_of(path: Path) -> list[str]:
+    """One, or more where ground truth lies there in several forms."""
+    found = [name for name, known in FORMATS.items() if known.sign(path) is not None]
+    # Other formats keep their images in folders, too.
+    return found if found == ["folders"] else [name for name in found if name != "folders"]
+
+
+def _describe_set(path: Path, seen: _Seen) -> Iterator[str]:
+    distractors = _distractors_of(path)
+    if distractors is not None:
+        yield from _describe_distractors(path, *distractors, seen)
+        return
+    for name in _formats_of(path):
+        yield from _describe_format(path, name, seen)
+
+
+def _describe_distractors(path: Path, title: str, sign: Path, load: _Loader, seen: _Seen) -> Iterator[str]:
+    yield _titled(title, path, sign)
+    try:
+        images = load(path)
+    except ValueError as error:
+        yield seen.refuse(error)
     else:
-        raise ValueError(f"{folder} has no gt/ and no {settings.select_on}/gt/: the Oxford5k layout is what is known")
+        seen.images.update(dict.fromkeys(images))
+        yield f"{len(images)} images"
 
 
-def _describe(retrieval_set: RetrievalSet) -> str:
-    queries = retrieval_set.queries
-    return (
-        f"{retrieval_set.name}: {len(retrieval_set.images)} images, {len(queries)} queries, "
-        f"{sum(len(query.positives) for query in queries)} positives, {sum(len(query.junk) for query in queries)} junk"
-    )
+def _describe_format(path: Path, name: str, seen: _Seen) -> Iterator[str]:
+    chosen = FORMATS[name]
+    sign = chosen.sign(path)
+    assert sign is not None
+    title, lines = chosen.title, []
+    try:
+        sources = list(_sources(path, name, chosen))
+    except ValueError as error:
+        sources = []
+        lines.append(seen.refuse(error))
+    for source in sources:
+        split = f"{source.split}: " if source.split else ""
+        try:
+            found = open_training(path, source) if _is_training(source, chosen) else open_retrieval(path, source)
+        except ValueError as error:
+            lines.append(split + seen.refuse(error))
+            continue
+        seen.images.update(dict.fromkeys(found.images))
+        if isinstance(found, TrainingSet):
+            lines.append(split + _count_training(found, chosen.classes))
+            continue
+        seen.images.update((query.path, None) for query in found.queries)
+        lines.append(split + _count_queries(found))
+        if name == "gnd":  # only the keys of the file tell the benchmark's rules
+            title = f"{found.protocol} ground truth"
+    yield from (_titled(title, path, sign), *lines)
+
+
+def _sources(path: Path, name: str, chosen: Format) -> Iterator[Source]:
+    """Every split that the set has, else all of it."""
+    splits = {split for reading in (chosen.queries, chosen.training) if reading for split in reading.splits(path)}
+    for split in sorted(splits, key=lambda split: (not split.startswith("train"), split)) or [""]:
+        more = name == "market1501" and split == "test" and signs.find_market_distractors(path)
+        yield Source(format=name, split=split or None, distractors="images" if more else None)
+
+
+def _is_training(source: Source, chosen: Format) -> bool:
+    """Splits named so are trained on, and class folders, which are no splits; of the others questions are asked."""
+    return chosen.training is not None and (source.split is None or source.split.startswith("train"))
+
+
+def _titled(title: str, path: Path, sign: Path) -> str:
+    known = _NAMES.get(path.resolve().name)
+    shown = sign.name if sign == path else sign.relative_to(path).as_posix()
+    return f"{known}, {title} ({shown})" if known else f"{title} ({shown})"
+
+
+def _count_training(found: TrainingSet, classes: str) -> str:
+    counted = f"{len(found.images)} training images of {len(found.classes)} {classes}"
+    return counted if found.pairs_P2 is None else f"{counted}, {len(found.pairs_P2)} pairs"
+
+
+def _count_queries(found: RetrievalSet) -> str:
+    queries = found.queries
+    hard = sum(query.hard.size for query in queries)
+    alone = sum(not query.positives.size for query in queries)
+    parts = [
+        f"{len(found.images)} images",
+        f"{len(queries)} queries" + (f" ({alone} without positives)" if alone else ""),
+        f"{sum(query.positives.size for query in queries)} positives" + (f" ({hard} of them hard)" if hard else ""),
+        f"{sum(query.junk.size for query in queries)} junk",
+    ]
+    return f"{found.protocol} protocol, {', '.join(parts)}"
+
+
+def _unreadable(images: list[Path], progress: Callable[[int, int], None]) -> Iterator[Path]:
+    for done, path in enumerate(images, start=1):
+        try:
+            read_image(path, size=None)
+        except UnreadableImagesError:
+            yield path
+        progress(done, len(images))
+
+
+def _count_faults(unreadable: int, missing: int, refused: int) -> str:
+    counted = ((unreadable, "unreadable image"), (missing, "missing image"), (refused, "refused data set"))
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counted if count)

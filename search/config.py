@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -10,17 +11,20 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retrieval.latency import LatencySettings
+from search.overrides import replace_keys_
 from spaces.preset import Preset, load_preset
+from tracking.objectives import Protocol, check_objectives, check_reported, reported_metrics
 from trainables.settings import (
     DataSettings,
+    DescriptorSettings,
+    EvaluationSettings,
     FinetuneSettings,
+    LossSettings,
     NetworkSettings,
     Settings,
     TrainingSettings,
     TrialSettings,
 )
-
-Objective = Literal["map", "speedup", "compression"]
 
 
 class TrialTraining(FinetuneSettings):
@@ -46,16 +50,14 @@ class SearchSettings(Settings):
     """[search]: how many trials, towards what, proposed by whom."""
 
     trials: int = Field(ge=1)
-    objectives: tuple[Objective, ...] = ("map", "speedup")
+    objectives: tuple[str, ...] = ("map", "speedup")
     sampler: Literal["tpe", "random"] = "tpe"
     seed: int = Field(default=0, ge=0)
     max_failures: int = Field(default=3, ge=0, description="failed trials after which the sweep gives up")
 
     @model_validator(mode="after")
-    def _objectives_are_map_and_others(self) -> Self:
-        first, *others = self.objectives or (None,)
-        if first != "map" or not others or len({first, *others}) < len(self.objectives):
-            raise ValueError(f'objectives are {list(self.objectives)}: "map" first, then others, each once')
+    def _objectives_are_a_quality_and_costs(self) -> Self:
+        check_objectives(self.objectives)
         return self
 
 
@@ -88,7 +90,40 @@ class SweepConfig(Settings):
     latency: LatencySettings
     space: SpaceSettings
     search: SearchSettings
+    loss: LossSettings = LossSettings()
+    descriptor: DescriptorSettings = DescriptorSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     resources: ResourceSettings = ResourceSettings()
+
+    @model_validator(mode="after")
+    def _descriptors_can_be_compared(self) -> Self:
+        compared = {
+            "loss.match": self.loss.match > 0,
+            'evaluation.gallery = "dense"': self.evaluation.gallery == "dense",
+        }
+        if (self.space.model_extra or {}).get("descriptor") == "open":
+            for key, wanted in compared.items():
+                if wanted:
+                    raise ValueError(f'space.descriptor is "open", but {key} needs descriptors of the dense size')
+        return self
+
+    @model_validator(mode="after")
+    def _objectives_can_be_reported(self) -> Self:
+        self.check_reported(None)
+        return self
+
+    def check_reported(self, protocol: Protocol | None) -> None:
+        """Refuse an objective that no trial will report.
+
+        Args:
+            protocol: of `data.select_on`; None while it is not known.
+
+        Raises:
+            ValueError: names the objective and what it needs.
+        """
+        evaluation = self.evaluation
+        asymmetric, indexed = evaluation.gallery == "dense", evaluation.index != "Flat"
+        check_reported(self.search.objectives, reported_metrics(protocol, asymmetric=asymmetric, indexed=indexed))
 
     @property
     def trial_settings(self) -> TrialSettings:
@@ -100,6 +135,9 @@ class SweepConfig(Settings):
             dense=self.dense,
             finetune=FinetuneSettings(**finetune),
             latency=self.latency,
+            loss=self.loss,
+            descriptor=self.descriptor,
+            evaluation=self.evaluation,
         )
 
     @property
@@ -114,13 +152,16 @@ class SweepConfig(Settings):
         return {**parts, "space": self.space.resolve().model_dump(mode="json")}
 
 
-def load_config(path: Path, *, data: Path | None = None, trials: int | None = None) -> SweepConfig:
+def load_config(
+    path: Path, *, data: Path | None = None, trials: int | None = None, overrides: Sequence[str] = ()
+) -> SweepConfig:
     """Read a sweep file.
 
     Args:
         path: the TOML file.
         data: replaces `data.root`; a relative root is relative to the working directory.
         trials: replaces `search.trials`.
+        overrides: "key=value", each replaces that key, as "dense.epochs=3"; see `search.overrides`.
 
     Raises:
         ValueError: one line with the file, the key, what was wrong and what would be right.
@@ -131,19 +172,26 @@ def load_config(path: Path, *, data: Path | None = None, trials: int | None = No
         raw = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
+    replace_keys_(raw, overrides)
+    # What is wrong now may be in the command's words, not in the file.
+    source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
     for section, key, value in (("data", "root", data), ("search", "trials", trials)):
         if value is not None and isinstance(raw.get(section), dict):
             raw[section][key] = value
     try:
         config = SweepConfig.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(f"{path}: {first_error(error, SweepConfig)}") from error
+        raise ValueError(f"{source}: {first_error(error, SweepConfig)}") from error
+    try:
+        _ = config.trial_settings  # whose sections must fit each other
+    except ValidationError as error:
+        raise ValueError(f"{source}: {first_error(error, TrialSettings)}") from error
     try:
         config.space.resolve()
     except ValidationError as error:
-        raise ValueError(f"{path}: {first_error(error, Preset, inside='space.')}") from error
+        raise ValueError(f"{source}: {first_error(error, Preset, inside='space.')}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: space.preset: {error}") from error
+        raise ValueError(f"{source}: space.preset: {error}") from error
     return _with_absolute_paths(config)
 
 
@@ -151,7 +199,7 @@ def _with_absolute_paths(config: SweepConfig) -> SweepConfig:
     """Workers have working directories of their own."""
     data = config.data.model_copy(update={"root": config.data.root.expanduser().resolve()})
     network = config.network
-    if network.weights not in (None, "imagenet"):
+    if network.weights not in (None, "random", "imagenet"):
         weights = str(Path(str(network.weights)).expanduser().resolve())
         network = network.model_copy(update={"weights": weights})
     return config.model_copy(update={"data": data, "network": network})

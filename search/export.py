@@ -23,7 +23,7 @@ from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
 from trainables.folder import PACKED, PLAIN, TrialFolder
 from trainables.scoring import score, trial_network
-from trainables.settings import DataSettings, NetworkSettings
+from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings, traced_size
 
 CHECKSUMS = "SHA256SUMS"
 # In every bundle; see `contents_of`.
@@ -41,11 +41,15 @@ CONTENTS = (
 class NetworkCard(BaseModel, frozen=True, extra="forbid"):
     """network.json: the dense shape that the plan cuts, and the data that the bundle's `test_map` was scored on.
 
-    Images go in as RGB in [0, 1] with `mean` taken off and divided by `std`, their longer side `data.image_size`.
+    Images go in as RGB in [0, 1] with `mean` taken off and divided by `std`, at `data.image_size`. `classes` are those
+    of the training set, `descriptor` the scales and the whitening that the delivered network holds.
     """
 
     network: NetworkSettings
+    classes: int
+    descriptor: DescriptorSettings
     data: DataSettings
+    evaluation: EvaluationSettings
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -109,9 +113,15 @@ def export(source: Source) -> Path:
     network = trial_network(settings, source.baseline, source.storage.path, record.number)
     # The weights are the bundle's own; where the dense network's once lay is of no use elsewhere.
     shape = settings.network.model_copy(update={"weights": None})
-    card = NetworkCard(network=shape, data=settings.data)
+    card = NetworkCard(
+        network=shape,
+        classes=source.baseline.classes,
+        descriptor=settings.descriptor,
+        data=settings.data,
+        evaluation=settings.evaluation,
+    )
     files = {
-        "model.onnx": to_onnx(network, settings.data.image_size),
+        "model.onnx": to_onnx(network, traced_size(settings.data.image_size)),
         PLAIN: safetensors.torch.save(network.state_dict()),
         "network.json": card.model_dump_json(indent=2).encode(),
         "plan.json": plan_to_json(record.plan).encode(),
@@ -140,7 +150,8 @@ def _metrics(source: Source, network: nn.Module) -> dict[str, float]:
         points = {point.number: point for point in read_front(path).points}
         metrics = points[source.record.number].metrics if source.record.number in points else metrics
     if "test_map" not in metrics:  # only the front's members were scored on the test queries
-        metrics = {**metrics, **score(network, source.config.trial_settings, "report_on", torch.device("cpu"))}
+        settings = source.config.trial_settings
+        metrics = {**metrics, **score(network, settings, "report_on", source.baseline, torch.device("cpu"))}
     return metrics
 
 

@@ -8,6 +8,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from tracking.record import METRICS
+
 
 class _DriverHoldsTheLock(JournalFileOpenLock):
     """No lock of the journal's own.
@@ -24,9 +26,10 @@ class _DriverHoldsTheLock(JournalFileOpenLock):
 
 
 def open_study(path: Path, objectives: tuple[str, ...], sampler: str, seed: int) -> optuna.Study:
-    """The study on the journal at `path`, made when there is none; all objectives are maximised.
+    """The study on the journal at `path`, made when there is none.
 
-    A line that a killed driver did not finish is taken off the journal's end first.
+    Objectives are metric keys, each maximised or minimised as `tracking.record.METRICS` says. A line that a killed
+    driver did not finish is taken off the journal's end first.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Groups in TPE and names of objectives are marked as experimental; both are pinned by the lock.
@@ -36,7 +39,7 @@ def open_study(path: Path, objectives: tuple[str, ...], sampler: str, seed: int)
     study = optuna.create_study(
         study_name="sweep",
         storage=storage,
-        directions=["maximize"] * len(objectives),
+        directions=["maximize" if METRICS[key].sign > 0 else "minimize" for key in objectives],
         load_if_exists=True,
     )
     # A sampler started anew with the same seed would draw the same numbers again after a restart.

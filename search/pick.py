@@ -8,8 +8,6 @@ from search.errors import FailedError
 from tracking.front import Front, FrontPoint
 from tracking.record import METRICS
 
-_MOST = {"map": "most accurate", "speedup": "fastest", "compression": "smallest"}
-
 
 @dataclass(frozen=True)
 class Limit:
@@ -67,9 +65,9 @@ class Choice:
 def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     """The best finished trial within the limits.
 
-    Best is the objective that is not limited: when mAP is (or when nothing is: then mAP must be within 0.05 of the
-    dense network's), the fastest, or the smallest where the sweep was after that; else the most accurate. mAP is that
-    of the validation queries: choosing by the test queries would spoil them as a report.
+    Best is the objective that is not limited: when a quality is (or when nothing is: then mAP must be within 0.05 of
+    the dense network's), the fastest, or the best by the cost that the sweep was after instead; else the most accurate.
+    Qualities are those of the validation queries: choosing by the test queries would spoil them as a report.
 
     Raises:
         NothingFitsError: no trial is within all limits.
@@ -81,10 +79,11 @@ def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     fitting = [point for point in front.points if all(limit.holds(point) for limit in limits)]
     if not fitting:
         raise NothingFitsError(_advice(front, limits))
-    gain = "speedup" if "speedup" in front.objectives else "compression"
-    goal, other = (gain, "map") if any(limit.metric == "map" for limit in limits) else ("map", gain)
-    fitting.sort(key=lambda point: (point.metrics[goal], point.metrics[other]), reverse=True)
-    among = "the only trial" if len(fitting) == 1 else f"the {_MOST[goal]} of {len(fitting)} trials"
+    cost = "speedup" if "speedup" in front.objectives else front.cost
+    is_quality_limited = any(METRICS[limit.metric].is_quality for limit in limits)
+    goal, other = (cost, front.quality) if is_quality_limited else (front.quality, cost)
+    fitting.sort(key=lambda point: tuple(METRICS[key].sign * point.metrics[key] for key in (goal, other)), reverse=True)
+    among = "the only trial" if len(fitting) == 1 else f"the {METRICS[goal].best} of {len(fitting)} trials"
     why = f"{among} with {' and '.join(map(str, limits))}"
     return Choice(fitting[0], fitting[1] if len(fitting) > 1 else None, why)
 
@@ -103,8 +102,9 @@ def _advice(front: Front, limits: Sequence[Limit]) -> str:
     return f"no trial has {asked}: loosen {limit.option} to {limit.admitting(point)} and trial {point.number} fits"
 
 
-def describe(point: FrontPoint) -> str:
-    """One trial in one line, for a person."""
-    keys = ("map", "test_map", "speedup", "mac_ratio", "size_bytes")
+def describe(point: FrontPoint, objectives: Sequence[str] = ()) -> str:
+    """One trial in one line, for a person, with what its sweep was after."""
+    asked = (name for key in objectives for name in (key, f"test_{key}") if name in METRICS)
+    keys = dict.fromkeys(("map", "test_map", *asked, "speedup", "mac_ratio", "size_bytes"))
     figures = ", ".join(f"{METRICS[key].label} {METRICS[key].show(point.metrics.get(key))}" for key in keys)
     return f"trial {point.number} ({point.method}): {figures}"

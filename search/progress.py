@@ -14,7 +14,7 @@ from tracking.record import METRICS, TrialRecord
 
 
 class SweepProgress:
-    """Counts trials and epochs, and shows trials done, running and failed, best mAP, front size and time left.
+    """Counts trials and epochs, and shows trials done, running and failed, the best quality, front size and time left.
 
     In a terminal the summary is a bar that stays at the bottom; elsewhere (a job's log) it ends every line.
 
@@ -22,7 +22,7 @@ class SweepProgress:
         records: trials that had ended before this start of the sweep.
         trials: the budget.
         epochs: of each trial.
-        objectives: metric keys whose front is counted.
+        objectives: metric keys whose front is counted, the quality first.
     """
 
     def __init__(
@@ -75,13 +75,14 @@ class SweepProgress:
         self._refresh()
 
     def summary(self) -> str:
-        """Trials, best mAP, front and time left, in one line."""
+        """Trials, best quality, front and time left, in one line."""
         failed = sum(record.status == "failed" for record in self._records.values())
         finished = [record for record in self._records.values() if record.status == "finished"]
-        best = max((record.metrics["map"] for record in finished), default=None)
+        quality = METRICS[self._objectives[0]]
+        best = max((record.metrics[self._objectives[0]] for record in finished), default=None)
         return (
             f"{self._counted}/{self._trials} trials, {len(self._epochs_of)} running, {failed} failed | "
-            f"best mAP {METRICS['map'].show(best)} | front {self._front_size(finished)} | {self._time_left()} left"
+            f"best {quality.label} {quality.show(best)} | front {self._front_size(finished)} | {self._time_left()} left"
         )
 
     @property
@@ -99,7 +100,7 @@ class SweepProgress:
         return line if self._bar else f"{line}  [{self.summary()}]"
 
     def _front_size(self, finished: list[TrialRecord]) -> int:
-        points = [[record.metrics[key] for key in self._objectives] for record in finished]
+        points = [[METRICS[key].sign * record.metrics[key] for key in self._objectives] for record in finished]
         return int(pareto_front(np.array(points).reshape(len(points), len(self._objectives))).sum())
 
     def _time_left(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -22,7 +23,7 @@ from search.finals import Finals
 from search.progress import SweepProgress
 from search.searcher import StudySearcher
 from search.storage import SweepStorage
-from search.tasks import score_dense, train_dense
+from search.tasks import fetch_weights, score_dense, train_dense
 from spaces.space import Space
 from tracking.files import write_atomically
 from tracking.front import Front, write_front
@@ -81,6 +82,7 @@ class Sweep:
                 places = places_for(self.config.resources)
                 stack.enter_context(self.storage.lock())
                 self.storage.claim(self.config, data, self.baselines)
+                write_atomically(self._checked(data), "")
                 records = read_records(self.storage.path)
             self._train_dense()
             dense = self._dense_metrics()
@@ -98,13 +100,22 @@ class Sweep:
             return front
 
     def _check_data(self) -> str:
-        """Read every image, and return the fingerprint of the data."""
+        """Read every image, unless that was done before, and return the fingerprint of the data."""
         data = open_data(self.config.data)
+        self.config.check_reported(data.select_on.protocol)
+        fingerprint = data.fingerprint
+        if self._checked(fingerprint).is_file():
+            self._say("every image was read before: all are sound")
+            return fingerprint
         with self._bar() as progress:
             task = progress.add_task("reading every image once")
             count = check_images(data.images, lambda done, total: progress.update(task, completed=done, total=total))
         self._say(f"{count} images read: all are sound")
-        return data.fingerprint
+        return fingerprint
+
+    def _checked(self, fingerprint: str) -> Path:
+        """A file that is there when these images have all been read, by this sweep or another."""
+        return self.baselines / "checked" / fingerprint
 
     def _train_dense(self) -> None:
         """Train the dense network, unless it has been before."""
@@ -114,6 +125,9 @@ class Sweep:
             self._say(f"dense network: trained before ({found.folder})")
             return
         options = whole_node(self.config.resources)
+        if settings.network.weights == "imagenet":
+            with input_is_checked():
+                _result_of(fetch_weights.options(**options).remote(settings.network.name))
         epochs: Any = train_dense.options(num_returns="streaming", **options).remote(settings, self.baselines)
         with self._bar() as progress:
             task = progress.add_task("training the dense network", total=settings.dense.epochs)
@@ -216,3 +230,11 @@ class Sweep:
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _result_of(task: Any) -> Any:
+    """A task's result, or the very error that it raised: Ray's own has the worker's trace in its message."""
+    try:
+        return ray.get(task)
+    except RayTaskError as error:
+        raise error.cause from None

@@ -6,11 +6,12 @@ from pathlib import Path
 import ray
 
 from retrieval.latency import Speedup
+from retrieval.weights import published_weights
 from tracking.record import EpochPoint
 from trainables.assigned import take_assigned
 from trainables.baseline import need_baseline, train_baseline
 from trainables.meter import MeterClient
-from trainables.scoring import dense_metrics, member_onnx, score, trial_network
+from trainables.scoring import dense_metrics, member_metrics, member_onnx
 from trainables.settings import TrialSettings
 
 
@@ -19,6 +20,12 @@ def train_dense(settings: TrialSettings, baselines: Path) -> Iterator[EpochPoint
     """Train the dense network with the cores that the task was given, yielding each epoch."""
     device = take_assigned()
     yield from train_baseline(settings, baselines, device)
+
+
+@ray.remote
+def fetch_weights(architecture: str) -> None:
+    """Have torchvision's weights where the dense network will be trained, or say in one line why not."""
+    published_weights(architecture)
 
 
 @ray.remote
@@ -32,8 +39,7 @@ def score_dense(settings: TrialSettings, baselines: Path) -> dict[str, float]:
 def score_member(settings: TrialSettings, baselines: Path, storage: Path, number: int) -> dict[str, float]:
     """A finished trial's mAP on the test queries."""
     device = take_assigned()
-    network = trial_network(settings, need_baseline(settings, baselines), storage, number)
-    return score(network, settings, "report_on", device)
+    return member_metrics(settings, need_baseline(settings, baselines), storage, number, device)
 
 
 @ray.remote

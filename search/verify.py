@@ -22,6 +22,7 @@ from search.export import CHECKSUMS, NetworkCard, contents_of
 from trainables.baseline import build_dense
 from trainables.data import open_data
 from trainables.folder import PACKED, PLAIN
+from trainables.settings import traced_size
 from trainables.threads import available_threads
 from trainables.trial import replay
 
@@ -58,7 +59,7 @@ def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
     card = NetworkCard.model_validate_json((bundle / "network.json").read_bytes())
     if PACKED in contents_of(_schedule(bundle)):
         yield _check_packed(bundle)
-    yield _check_descriptors(bundle, _rebuild(bundle, card), card.data.image_size)
+    yield _check_descriptors(bundle, _rebuild(bundle, card), traced_size(card.data.image_size))
     yield _check_map(bundle, card, data)
 
 
@@ -102,16 +103,17 @@ def _check_packed(bundle: Path) -> Check:
 def _rebuild(bundle: Path, card: NetworkCard) -> nn.Module:
     plan = plan_from_json((bundle / "plan.json").read_text())
     weights = safetensors.torch.load_file(bundle / PLAIN)
-    return replay(build_dense(card.network).eval(), plan, weights, card.data.image_size)
+    return replay(build_dense(card.network, card.classes).eval(), plan, weights, card.data.image_size, card.descriptor)
 
 
-def _check_descriptors(bundle: Path, network: nn.Module, image_size: int) -> Check:
+def _check_descriptors(bundle: Path, network: nn.Module, size: tuple[int, int]) -> Check:
     """ONNX Runtime against torch on random images at three sizes, one of them not square."""
     describe_onnx = describe_in(open_session(bundle / "model.onnx"))
     describe_torch = describe_with(network, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
-    sizes = [(image_size, image_size), (image_size * 3 // 2, image_size), (image_size, image_size * 2)]
+    height, width = size
+    sizes = [(height, width), (height * 3 // 2, width), (height, width * 2)]
     for height, width in sizes:
         images_NCHW = torch.randn(2, 3, height, width, generator=generator)
         difference = float(np.abs(describe_onnx(images_NCHW) - describe_torch(images_NCHW)).max())
@@ -131,7 +133,7 @@ def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
         sets = open_data(settings)
     expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
     session = open_session(bundle / "model.onnx", threads=available_threads())
-    found = evaluate(describe_in(session), sets.report_on, sets.reader).map
+    found = evaluate(describe_in(session), sets.report_on, sets.reader, index=card.evaluation.index).map
     if not abs(found - expected) <= MAP_TOLERANCE:
         raise BundleBrokenError(
             f"test mAP is {found:.4f}, the bundle says {expected:.4f}: they differ by more than {MAP_TOLERANCE}"

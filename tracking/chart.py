@@ -1,4 +1,4 @@
-"""The interactive chart of a front: mAP over speedup, every finished trial, its doings under the pointer."""
+"""The interactive chart of a front: quality over cost, every finished trial, its doings under the pointer."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -7,18 +7,31 @@ from typing import Any
 import plotly.graph_objects as go
 
 from tracking.front import Front, FrontPoint
-from tracking.looks import DENSE, INK, MAP_AXIS, MUTED, RULE, SPEEDUP_AXIS, Look, has_staircase, method_looks
+from tracking.looks import (
+    DENSE,
+    INK,
+    MUTED,
+    RULE,
+    Look,
+    cost_axis,
+    has_staircase,
+    method_looks,
+    quality_axis,
+    shown_value,
+)
 from tracking.record import METRICS
-from tracking.table import interval_reach, show_map_change, show_with_interval
+from tracking.table import interval_reach, show_change, show_with_interval
 
 _GROUPS_SHOWN = 24
 _GROUPS_A_LINE = 3
 _FADED = 0.4
+_COSTS_SHOWN = ("latency_ms", "macs", "size_bytes")
+_ALWAYS_SHOWN = ("speedup", "mac_ratio", *_COSTS_SHOWN)
 _FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
 def interactive_chart(front: Front) -> go.Figure:
-    """Draw the dense network, the front and its staircase, the dominated trials faded, and the test mAP."""
+    """Draw the dense network, the front and its staircase, the dominated trials faded, and the test scores."""
     figure = go.Figure()
     looks = method_looks(front)
     if has_staircase(front) and len(front.members()) > 1:
@@ -30,21 +43,32 @@ def interactive_chart(front: Front) -> go.Figure:
             figure.add_trace(_trials(dominated, front, look, legend=not members))
         if members:
             figure.add_trace(_trials(members, front, look, legend=True))
-        if tested := [point for point in members if "test_map" in point.metrics]:
-            figure.add_trace(_test_scores(tested, look))
-    if any("test_map" in metrics for metrics in (front.dense, *(p.metrics for p in front.members()))):
-        figure.add_trace(_test_legend())
-    if "map" in front.dense:
+        if tested := [point for point in members if _test(front) in point.metrics]:
+            figure.add_trace(_test_scores(tested, front, look))
+    if any(_test(front) in metrics for metrics in (front.dense, *(p.metrics for p in front.members()))):
+        figure.add_trace(_test_legend(front))
+    if front.quality in front.dense:
         figure.add_trace(_dense(front))
-    figure.update_layout(_layout())
+    figure.update_layout(_layout(front))
     return figure
 
 
+def _test(front: Front) -> str:
+    """The key of the quality on the test queries."""
+    return f"test_{front.quality}"
+
+
+def _places(points: Sequence[FrontPoint], front: Front) -> dict[str, list[float]]:
+    """Where trials stand in the chart."""
+    return {
+        "x": [shown_value(point.metrics, front.cost) for point in points],
+        "y": [shown_value(point.metrics, front.quality) for point in points],
+    }
+
+
 def _staircase(front: Front) -> go.Scatter:
-    members = front.members()
     return go.Scatter(
-        x=[point.metrics["speedup"] for point in members],
-        y=[point.metrics["map"] for point in members],
+        **_places(front.members(), front),
         mode="lines",
         # Up to a member's speedup its own mAP can be had, beyond it only the next one's.
         line={"color": MUTED, "width": 2, "shape": "vh"},
@@ -56,9 +80,8 @@ def _staircase(front: Front) -> go.Scatter:
 def _trials(points: Sequence[FrontPoint], front: Front, look: Look, legend: bool) -> go.Scatter:
     on_front = points[0].on_front
     return go.Scatter(
-        x=[point.metrics["speedup"] for point in points],
-        y=[point.metrics["map"] for point in points],
-        error_y=_interval_bars(points, look.colour, width=1.6 if on_front else 1),
+        **_places(points, front),
+        error_y=_interval_bars(points, front, look.colour, width=1.6 if on_front else 1),
         mode="markers+text" if on_front else "markers",
         text=[f" {point.number}" for point in points],
         textposition="top right",
@@ -79,26 +102,26 @@ def _trials(points: Sequence[FrontPoint], front: Front, look: Look, legend: bool
     )
 
 
-def _interval_bars(points: Sequence[FrontPoint], colour: str, width: float) -> dict[str, Any]:
+def _interval_bars(points: Sequence[FrontPoint], front: Front, colour: str, width: float) -> dict[str, Any]:
     return {
         "type": "data",
         "symmetric": False,
-        "array": [interval_reach(point.metrics, "map_high") for point in points],
-        "arrayminus": [interval_reach(point.metrics, "map_low") for point in points],
+        "array": [interval_reach(point.metrics, front.quality, "high") for point in points],
+        "arrayminus": [interval_reach(point.metrics, front.quality, "low") for point in points],
         "color": f"{colour}88",  # fainter than the markers: many intervals overlap
         "thickness": width,
         "width": 3,
     }
 
 
-def _test_scores(points: Sequence[FrontPoint], look: Look) -> go.Scatter:
+def _test_scores(points: Sequence[FrontPoint], front: Front, look: Look) -> go.Scatter:
     return go.Scatter(
-        x=[point.metrics["speedup"] for point in points],
-        y=[point.metrics["test_map"] for point in points],
+        x=[shown_value(point.metrics, front.cost) for point in points],
+        y=[shown_value(point.metrics, _test(front)) for point in points],
         mode="markers",
         marker={"color": look.colour, "symbol": f"{look.marker}-open", "size": 11, "line": {"width": 1.8}},
         hovertext=[
-            f"<b>Trial {point.number}</b> · {escape(point.method)}<br>{_score(point.metrics, 'test_map')}"
+            f"<b>Trial {point.number}</b> · {escape(point.method)}<br>{_score(point.metrics, _test(front))}"
             for point in points
         ],
         hoverinfo="text",
@@ -108,17 +131,19 @@ def _test_scores(points: Sequence[FrontPoint], look: Look) -> go.Scatter:
     )
 
 
-def _test_legend() -> go.Scatter:
+def _test_legend(front: Front) -> go.Scatter:
     """One grey, hollow entry in the legend that stands for the test scores of every method."""
     marker = {"color": MUTED, "symbol": "circle-open", "size": 11, "line": {"width": 1.8}}
-    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name="test mAP", hoverinfo="skip")
+    return go.Scatter(
+        x=[None], y=[None], mode="markers", marker=marker, name=METRICS[_test(front)].label, hoverinfo="skip"
+    )
 
 
 def _dense(front: Front) -> go.Scatter:
-    keys = [key for key in ("map", "test_map") if key in front.dense]
+    keys = [key for key in (front.quality, _test(front)) if key in front.dense]
     return go.Scatter(
-        x=[front.dense["speedup"]] * len(keys),
-        y=[front.dense[key] for key in keys],
+        x=[shown_value(front.dense, front.cost)] * len(keys),
+        y=[shown_value(front.dense, key) for key in keys],
         mode="markers",
         marker={"color": DENSE, "symbol": ["star", "star-open"][: len(keys)], "size": 16},
         hovertext=[_dense_text(front, key) for key in keys],
@@ -137,11 +162,12 @@ def _hover_text(point: FrontPoint, front: Front) -> str:
     place = "on the front" if point.on_front else "dominated"
     decay = "" if schedule.decay is None else f", decay {schedule.decay:g}"
     spread = show_with_interval(metrics, "speedup")
-    change = show_map_change(metrics, front.dense)
+    change = show_change(metrics, front)
+    scores = [key for key in (_test(front), *front.objectives[1:]) if key in metrics and key not in _ALWAYS_SHOWN]
     lines = [
         f"<b>Trial {point.number}</b> · {escape(point.method)} · {place}",
-        f"{_score(metrics, 'map')}" + ("" if change == "–" else f" · {change} points vs dense"),
-        *([_score(metrics, "test_map")] if "test_map" in metrics else []),
+        f"{_score(metrics, front.quality)}" + ("" if change == "–" else f" · {change} points vs dense"),
+        *(_score(metrics, key) for key in scores),
         f"speedup {spread}",
         *_cost_lines(metrics),
         f"{schedule.total_epochs} epochs, learning rate {schedule.learning_rate:g}{decay}",
@@ -156,11 +182,7 @@ def _score(metrics: Mapping[str, float], key: str) -> str:
 
 
 def _cost_lines(metrics: Mapping[str, float]) -> list[str]:
-    parts = [
-        f"{METRICS[key].show(metrics[key])} {METRICS[key].label}"
-        for key in ("latency_ms", "macs", "size_bytes")
-        if key in metrics
-    ]
+    parts = [f"{METRICS[key].show(metrics[key])} {METRICS[key].label}" for key in _COSTS_SHOWN if key in metrics]
     if "mac_ratio" in metrics:
         parts.append(f"MACs ÷ {METRICS['mac_ratio'].show(metrics['mac_ratio'])}")
     return [" · ".join(parts)] if parts else []
@@ -187,7 +209,7 @@ def _kept_lines(point: FrontPoint) -> list[str]:
     return ["<br><i>channels kept</i>", *lines] if lines else []
 
 
-def _layout() -> dict[str, Any]:
+def _layout(front: Front) -> dict[str, Any]:
     axis = {
         "gridcolor": RULE,
         "linecolor": MUTED,
@@ -202,8 +224,8 @@ def _layout() -> dict[str, Any]:
         "font": {"family": _FONTS, "size": 13, "color": INK},
         "margin": {"l": 20, "r": 20, "t": 44, "b": 20},
         "height": 560,
-        "xaxis": {**axis, "title": {"text": SPEEDUP_AXIS}, "tickprefix": "×"},
-        "yaxis": {**axis, "title": {"text": MAP_AXIS}, "tickformat": ".0%"},
+        "xaxis": {**axis, "title": {"text": cost_axis(front)}, "tickprefix": "×" if front.cost == "speedup" else ""},
+        "yaxis": {**axis, "title": {"text": quality_axis(front)}, "tickformat": ".0%"},
         "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         "hovermode": "closest",
         "hoverlabel": {"bgcolor": "white", "font": {"color": INK, "size": 12}, "align": "left"},

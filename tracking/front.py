@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pruning.ledger import LedgerRow
 from pruning.schedule import Schedule
 from tracking.files import write_atomically
+from tracking.objectives import check_objectives
 from tracking.pareto import hypervolume, pareto_front
 from tracking.provenance import provenance as describe_process
 from tracking.record import BORDER, METRICS, TrialRecord, check_metric_keys
@@ -38,7 +39,8 @@ class FrontPoint(BaseModel):
 class Front(BaseModel):
     """A sweep's finished trials by number, the dense network's metrics, the hypervolume above `reference`.
 
-    `objectives` are metric keys; `reference` has one number each, in that metric's own unit.
+    `objectives` are metric keys, a quality and one or two costs; `reference` has one number each, in that metric's
+    own unit.
     """
 
     model_config = BORDER
@@ -51,10 +53,20 @@ class Front(BaseModel):
     reference: tuple[float, ...]
     provenance: dict[str, str]
 
+    @property
+    def quality(self) -> str:
+        """The key of the first objective, the charts' upward axis."""
+        return self.objectives[0]
+
+    @property
+    def cost(self) -> str:
+        """The key of the second objective, the charts' other axis."""
+        return self.objectives[1]
+
     def members(self) -> list[FrontPoint]:
-        """Return the trials on the front, the slowest first."""
+        """Return the trials on the front, the costliest (the slowest) first."""
         members = [point for point in self.points if point.on_front]
-        return sorted(members, key=lambda point: point.metrics["speedup"])
+        return sorted(members, key=lambda point: METRICS[self.cost].sign * point.metrics[self.cost])
 
 
 def build_front(
@@ -66,25 +78,26 @@ def build_front(
 ) -> Front:
     """Compare the finished trials among `records` on `objectives`.
 
-    The reference of the hypervolume is 0 for mAP and the dense network's own value for everything else (its
-    speedup is 1): only what beats the dense network in cost counts. A trial that lacks an objective is
-    listed, never on the front.
+    The reference of the hypervolume is 0 for the quality and the dense network's own value for a cost (its speedup
+    is 1): only what beats the dense network in cost counts. A trial that lacks an objective is listed, never on
+    the front.
 
     Args:
         sweep: the sweep's name.
         records: trials of any status, in any order; those not finished are left out.
         dense_metrics: the dense network's metrics, under the keys of `METRICS`.
-        objectives: 2 or 3 metric keys that have a better side.
+        objectives: metric keys, see `tracking.objectives`.
         provenance: of the measurements; this process if None.
 
     Raises:
-        ValueError: a trial number occurs twice, an objective or a dense metric is unknown, or the dense
-            network lacks the value of an objective.
+        ValueError: a trial number occurs twice, the objectives are none, a dense metric is unknown, or the dense
+            network lacks the value of a cost.
     """
+    check_objectives(objectives)
     finished = _finished(records)
     dense = {"speedup": 1.0, **dense_metrics}
     check_metric_keys(dense)
-    signs_M = np.array([_sign(key) for key in objectives])
+    signs_M = np.array([METRICS[key].sign for key in objectives])
     points_NM = np.array([[record.metrics.get(key, np.nan) for key in objectives] for record in finished])
     points_NM = signs_M * points_NM.reshape(len(finished), len(objectives))
     reference = tuple(_reference(key, dense) for key in objectives)
@@ -145,16 +158,8 @@ def _finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return finished
 
 
-def _sign(objective: str) -> float:
-    better = METRICS[objective].better if objective in METRICS else "neither"
-    if better == "neither":
-        known = sorted(key for key, metric in METRICS.items() if metric.better != "neither")
-        raise ValueError(f"{objective!r} cannot be an objective; one of {known} can")
-    return 1.0 if better == "higher" else -1.0
-
-
 def _reference(objective: str, dense: Mapping[str, float]) -> float:
-    if objective in ("map", "test_map"):
+    if METRICS[objective].is_quality:
         return 0.0
     if objective not in dense:
         raise ValueError(f"the dense network has no {objective!r}, only {sorted(dense)}; measure it first")

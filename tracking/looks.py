@@ -1,14 +1,16 @@
 """What the interactive chart, the page and the picture share: colours, markers, words."""
 
 import itertools
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from tracking.front import Front
+from tracking.record import METRICS
 
 INK, MUTED, RULE, DENSE = "#1b1f24", "#6a737d", "#e3e6ea", "#24292f"
-SPEEDUP_AXIS = "speedup over dense (ONNX Runtime, 1 thread, batch 1; ratio of minima)"
-MAP_AXIS = "mAP on the validation queries (bars: bootstrap interval)"
+_SPEEDUP_AXIS = "speedup over dense (ONNX Runtime, 1 thread, batch 1; ratio of minima)"
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,28 @@ def method_looks(front: Front) -> dict[str, Look]:
 
 
 def has_staircase(front: Front) -> bool:
-    """Tell whether the front is a staircase of mAP over speedup; the shadow of three objectives is none."""
-    return set(front.objectives) == {"map", "speedup"}
+    """Tell whether the front is a staircase of quality over cost; the shadow of three objectives is none."""
+    return len(front.objectives) == 2
+
+
+def quality_axis(front: Front) -> str:
+    """Return the title of the upward axis."""
+    title = f"{METRICS[front.quality].label} on the validation queries"
+    has_interval = any(f"{front.quality}_low" in point.metrics for point in front.points)
+    return f"{title} (bars: bootstrap interval)" if has_interval else title
+
+
+def cost_axis(front: Front) -> str:
+    """Return the title of the other axis."""
+    if front.cost == "speedup":
+        return _SPEEDUP_AXIS
+    metric = METRICS[front.cost]
+    return f"{metric.label}: {metric.meaning[0].lower()}{metric.meaning[1:].rstrip('.')}"
+
+
+def shown_value(metrics: Mapping[str, float], key: str) -> float:
+    """Return where a metric stands on its axis, in the unit that a person reads; NaN where it is not known."""
+    return metrics.get(key, math.nan) * METRICS[key].scale
 
 
 def device(front: Front) -> str:

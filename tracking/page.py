@@ -6,7 +6,7 @@ from string import Template
 from tracking.front import Front
 from tracking.looks import device, method_looks
 from tracking.record import METRICS
-from tracking.table import COLUMNS, front_rows
+from tracking.table import front_columns, front_rows
 
 # The policy makes the browser itself refuse every request: the page must open, and stay silent, offline.
 _PAGE = Template("""<!doctype html>
@@ -17,7 +17,7 @@ _PAGE = Template("""<!doctype html>
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:;
  base-uri 'none'; form-action 'none'">
-<title>$sweep: speedup against mAP</title>
+<title>$sweep: $cost against $quality</title>
 <style>
 :root { color-scheme: light; --ink: #1b1f24; --muted: #5c656f; --rule: #e3e6ea; }
 * { box-sizing: border-box; }
@@ -53,7 +53,7 @@ details tbody tr:first-child td { background: none; }
 <body>
 <main>
 <h1>$sweep</h1>
-<p class="sub">Retrieval quality against speed, every finished trial. Speed measured on $device.</p>
+<p class="sub">Retrieval quality against $against, every finished trial. Speed measured on $device.</p>
 <dl class="facts">$facts</dl>
 <section>$chart</section>
 <section>
@@ -65,7 +65,7 @@ $rows
 </tbody>
 </table></div>
 <p class="note">In brackets: the bootstrap interval of mAP over queries; the 5th and 95th percentile of
-the paired speed ratios. “vs dense” is in percentage points of validation mAP. $reference</p>
+the paired speed ratios. “vs dense” is in percentage points of validation $quality. $reference</p>
 </section>
 <section><details><summary>Where these numbers come from</summary>
 <table><tbody>
@@ -82,9 +82,12 @@ def front_page(front: Front, chart: str) -> str:
     return _PAGE.substitute(
         sweep=escape(front.sweep),
         device=escape(device(front)),
+        quality=escape(METRICS[front.quality].label),
+        cost=escape(METRICS[front.cost].label),
+        against="speed" if front.cost == "speedup" else escape(METRICS[front.cost].label),
         facts="".join(_fact(name, value) for name, value in _facts(front).items()),
         chart=chart,
-        head="".join(f"<th>{escape(column)}</th>" for column in COLUMNS),
+        head="".join(f"<th>{escape(column)}</th>" for column in front_columns(front)),
         rows=_table_rows(front),
         reference=escape(_reference(front)),
         provenance="\n".join(_provenance_row(key, value) for key, value in front.provenance.items()),
@@ -93,12 +96,13 @@ def front_page(front: Front, chart: str) -> str:
 
 def _facts(front: Front) -> dict[str, str]:
     members = front.members()
-    fastest = members[-1].metrics["speedup"] if members else None
+    quality, cost = METRICS[front.quality], METRICS[front.cost]
+    best = members[-1].metrics[front.cost] if members else None
     return {
         "finished trials": str(len(front.points)),
         "on the front": str(len(members)),
-        "dense mAP": METRICS["map"].show(front.dense.get("map")),
-        "fastest on the front": METRICS["speedup"].show(fastest),
+        f"dense {quality.label}": quality.show(front.dense.get(front.quality)),
+        f"{cost.best} on the front": cost.show(best) + ("" if cost.form.startswith("×") else f" {cost.label}"),
         "hypervolume": f"{front.hypervolume:.3g}",
     }
 
@@ -115,11 +119,12 @@ def _reference(front: Front) -> str:
 
 def _table_rows(front: Front) -> str:
     colours = {method: look.colour for method, look in method_looks(front).items()}
-    return "\n".join(_table_row(row, colours) for row in front_rows(front))
+    columns = front_columns(front)
+    return "\n".join(_table_row(columns, row, colours) for row in front_rows(front))
 
 
-def _table_row(row: tuple[str, ...], colours: dict[str, str]) -> str:
-    cells = zip(COLUMNS, row, strict=True)
+def _table_row(columns: tuple[str, ...], row: tuple[str, ...], colours: dict[str, str]) -> str:
+    cells = zip(columns, row, strict=True)
     return "<tr>" + "".join(f"<td>{_cell(column, text, colours)}</td>" for column, text in cells) + "</tr>"
 
 

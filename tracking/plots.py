@@ -8,8 +8,20 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from tracking.chart import interactive_chart
 from tracking.front import Front, FrontPoint
-from tracking.looks import DENSE, INK, MAP_AXIS, MUTED, RULE, SPEEDUP_AXIS, Look, has_staircase, method_looks
+from tracking.looks import (
+    DENSE,
+    INK,
+    MUTED,
+    RULE,
+    Look,
+    cost_axis,
+    has_staircase,
+    method_looks,
+    quality_axis,
+    shown_value,
+)
 from tracking.page import front_page
+from tracking.record import METRICS
 from tracking.table import interval_reach
 
 _CHART_CONFIG = {
@@ -44,33 +56,32 @@ def front_figure(front: Front) -> Figure:
     axes = figure.add_subplot()
     members = front.members()
     if has_staircase(front) and members:
-        speedups = [point.metrics["speedup"] for point in members]
         axes.plot(
-            speedups,
-            [point.metrics["map"] for point in members],
+            [shown_value(point.metrics, front.cost) for point in members],
+            [shown_value(point.metrics, front.quality) for point in members],
             drawstyle="steps-pre",
             color=MUTED,
             linewidth=1.2,
             zorder=1,
         )
     for method, look in method_looks(front).items():
-        _draw_method(axes, [point for point in front.points if point.method == method], look, method)
+        _draw_method(axes, front, [point for point in front.points if point.method == method], look, method)
     _draw_dense(axes, front)
     _dress(axes, front)
     return figure
 
 
-def _draw_method(axes: Axes, points: list[FrontPoint], look: Look, method: str) -> None:
+def _draw_method(axes: Axes, front: Front, points: list[FrontPoint], look: Look, method: str) -> None:
     dominated = [point for point in points if not point.on_front]
     members = [point for point in points if point.on_front]
     if dominated:
-        _draw_points(axes, dominated, look, None if members else method, alpha=0.28, size=5.5)
+        _draw_points(axes, front, dominated, look, None if members else method, alpha=0.28, size=5.5)
     if members:
-        _draw_points(axes, members, look, method, alpha=1, size=8)
-    if tested := [point for point in members if "test_map" in point.metrics]:
+        _draw_points(axes, front, members, look, method, alpha=1, size=8)
+    if tested := [point for point in members if f"test_{front.quality}" in point.metrics]:
         axes.plot(
-            [point.metrics["speedup"] for point in tested],
-            [point.metrics["test_map"] for point in tested],
+            [shown_value(point.metrics, front.cost) for point in tested],
+            [shown_value(point.metrics, f"test_{front.quality}") for point in tested],
             look.matplotlib_marker,
             markersize=7,
             markerfacecolor="none",
@@ -80,14 +91,13 @@ def _draw_method(axes: Axes, points: list[FrontPoint], look: Look, method: str) 
 
 
 def _draw_points(
-    axes: Axes, points: list[FrontPoint], look: Look, label: str | None, alpha: float, size: float
+    axes: Axes, front: Front, points: list[FrontPoint], look: Look, label: str | None, alpha: float, size: float
 ) -> None:
-    maps = [point.metrics["map"] for point in points]
-    below, above = ([interval_reach(point.metrics, end) for point in points] for end in ("map_low", "map_high"))
+    reaches = ([interval_reach(point.metrics, front.quality, end) for point in points] for end in ("low", "high"))
     axes.errorbar(
-        [point.metrics["speedup"] for point in points],
-        maps,
-        yerr=[below, above],
+        [shown_value(point.metrics, front.cost) for point in points],
+        [shown_value(point.metrics, front.quality) for point in points],
+        yerr=list(reaches),
         fmt=look.matplotlib_marker,
         color=look.colour,
         alpha=alpha,
@@ -102,30 +112,31 @@ def _draw_points(
 
 
 def _draw_dense(axes: Axes, front: Front) -> None:
-    speedup = front.dense["speedup"]
-    if "map" in front.dense:
-        axes.plot(speedup, front.dense["map"], "*", color=DENSE, markersize=14, label="dense", zorder=5)
-    if "test_map" in front.dense:
+    cost, test = shown_value(front.dense, front.cost), f"test_{front.quality}"
+    if front.quality in front.dense:
+        axes.plot(cost, front.dense[front.quality], "*", color=DENSE, markersize=14, label="dense", zorder=5)
+    if test in front.dense:
         axes.plot(
-            speedup,
-            front.dense["test_map"],
+            cost,
+            front.dense[test],
             "*",
             color=DENSE,
             markerfacecolor="none",
             markersize=13,
             zorder=5,
         )
-    if any("test_map" in point.metrics for point in front.members()):
-        axes.plot([], [], "o", color=MUTED, markerfacecolor="none", markersize=7, label="test mAP")
+    if any(test in point.metrics for point in front.members()):
+        axes.plot([], [], "o", color=MUTED, markerfacecolor="none", markersize=7, label=METRICS[test].label)
 
 
 def _dress(axes: Axes, front: Front) -> None:
     # A dollar sign would start a formula.
     title = front.sweep.replace("$", r"\$")
     axes.set_title(f"{title}: {len(front.members())} of {len(front.points)} trials on the front", loc="left", color=INK)
-    axes.set_xlabel(SPEEDUP_AXIS)
-    axes.set_ylabel(MAP_AXIS)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:g}"))
+    axes.set_xlabel(cost_axis(front))
+    axes.set_ylabel(quality_axis(front))
+    if front.cost == "speedup":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"×{value:g}"))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.grid(color=RULE)
     axes.set_axisbelow(True)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,7 +28,10 @@ BORDER = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its unit, which side is better, one sentence, and how a person reads it in a table."""
+    """One metric: its unit, which side is better, one sentence, and how a person reads it in a table.
+
+    `best` says what the best trial by it is: "fastest".
+    """
 
     unit: str
     better: Literal["higher", "lower", "neither"]
@@ -36,6 +39,17 @@ class Metric:
     label: str
     form: str
     scale: float = 1.0
+    best: str = "best"
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, −1 where lower is, 0 where neither is."""
+        return {"higher": 1, "lower": -1, "neither": 0}[self.better]
+
+    @property
+    def is_quality(self) -> bool:
+        """Whether it says how well the network retrieves: a fraction, higher is better."""
+        return self.unit == "fraction" and self.better == "higher"
 
     def show(self, value: float | None) -> str:
         """Return `value` as a person reads it ("82.4%", "×2.15"), a dash when there is none."""
@@ -44,39 +58,48 @@ class Metric:
         return self.form.format(value * self.scale)
 
 
+_QUALITIES = {
+    "map": ("mAP", "Mean average precision"),
+    "map_asymmetric": ("asymmetric mAP", "mAP with the dense network's descriptors for the database"),
+    **{
+        f"map_{level}": (f"mAP {level}", f"mAP by the revisited {level.title()} protocol") for level in ("easy", "hard")
+    },
+    **{
+        f"mp_at_{k}{suffix}": (
+            f"mP@{k}{level and f' {level}'}",
+            f"Mean precision of the first {k} by the revisited {protocol} protocol",
+        )
+        for suffix, level, protocol in (("", "", "Medium"), ("_easy", "easy", "Easy"), ("_hard", "hard", "Hard"))
+        for k in (1, 5, 10)
+    },
+    "map_step": ("mAP, steps", "mAP by the step rule over the queries that have a positive"),
+    **{f"cmc_at_{k}": (f"CMC@{k}", f"Share of identities found among the first {k}") for k in (1, 5, 10)},
+    **{f"recall_at_{n}": (f"R@{n}", f"Share of places found among the first {n}") for n in (1, 5, 10, 20)},
+}
+"""Label and meaning of each, on whatever queries."""
+
+_WITH_INTERVAL = ("map", "test_map")
+
+
+def _qualities() -> Iterator[tuple[str, Metric]]:
+    """Each of `_QUALITIES` on the validation queries, its twin `test_…`, and the intervals of the mAP."""
+    splits = (("", "", "on the validation queries"), ("test_", "test ", "on the test queries; front members only"))
+    for key, (label, meaning) in _QUALITIES.items():
+        for prefix, word, queries in splits:
+            name = prefix + key
+            yield (
+                name,
+                Metric("fraction", "higher", f"{meaning} {queries}.", word + label, "{:.1%}", best="most accurate"),
+            )
+            if name in _WITH_INTERVAL:
+                for end, side in (("Lower", "low"), ("Upper", "high")):
+                    sentence = f"{end} end of the bootstrap interval of {name} over queries."
+                    short = f"{word.strip() or label} {side}"
+                    yield f"{name}_{side}", Metric("fraction", "neither", sentence, short, "{:.1%}")
+
+
 METRICS: dict[str, Metric] = {
-    "map": Metric("fraction", "higher", "Mean average precision on the validation queries.", "mAP", "{:.1%}"),
-    "map_low": Metric(
-        "fraction", "neither", "Lower end of the bootstrap interval of map over queries.", "mAP low", "{:.1%}"
-    ),
-    "map_high": Metric(
-        "fraction",
-        "neither",
-        "Upper end of the bootstrap interval of map over queries.",
-        "mAP high",
-        "{:.1%}",
-    ),
-    "test_map": Metric(
-        "fraction",
-        "higher",
-        "Mean average precision on the test queries; front members only.",
-        "test mAP",
-        "{:.1%}",
-    ),
-    "test_map_low": Metric(
-        "fraction",
-        "neither",
-        "Lower end of the bootstrap interval of test_map over queries.",
-        "test low",
-        "{:.1%}",
-    ),
-    "test_map_high": Metric(
-        "fraction",
-        "neither",
-        "Upper end of the bootstrap interval of test_map over queries.",
-        "test high",
-        "{:.1%}",
-    ),
+    **dict(_qualities()),
     "loss": Metric("loss", "lower", "Mean training loss of one epoch.", "loss", "{:.4f}"),
     "speedup": Metric(
         "ratio",
@@ -84,6 +107,7 @@ METRICS: dict[str, Metric] = {
         "Dense ms / pruned ms: ratio of the minima of paired, alternating runs.",
         "speedup",
         "×{:.2f}",
+        best="fastest",
     ),
     "speedup_low": Metric(
         "ratio", "neither", "5th percentile of the paired ratios of speedup.", "speedup low", "×{:.2f}"
@@ -91,13 +115,13 @@ METRICS: dict[str, Metric] = {
     "speedup_high": Metric(
         "ratio", "neither", "95th percentile of the paired ratios of speedup.", "speedup high", "×{:.2f}"
     ),
-    "latency_ms": Metric("ms", "lower", "Shortest run of the pruned network.", "ms", "{:.2f}"),
+    "latency_ms": Metric("ms", "lower", "Shortest run of the pruned network.", "ms", "{:.2f}", best="fastest"),
     "dense_latency_ms": Metric(
         "ms", "neither", "Shortest run of the dense network in the same pairs.", "dense ms", "{:.2f}"
     ),
-    "parameters": Metric("count", "lower", "Trained numbers in the network.", "M params", "{:.2f}", 1e-6),
-    "macs": Metric("count", "lower", "Multiply-adds of one image, counted.", "GMACs", "{:.2f}", 1e-9),
-    "size_bytes": Metric("bytes", "lower", "Bytes of the weights' file.", "MB", "{:.2f}", 1e-6),
+    "parameters": Metric("count", "lower", "Trained numbers in the network.", "M params", "{:.2f}", 1e-6, "smallest"),
+    "macs": Metric("count", "lower", "Multiply-adds of one image, counted.", "GMACs", "{:.2f}", 1e-9, "lightest"),
+    "size_bytes": Metric("bytes", "lower", "Bytes of the weights' file.", "MB", "{:.2f}", 1e-6, "smallest"),
     "size_formula_bytes": Metric(
         "bytes",
         "lower",
@@ -105,6 +129,7 @@ METRICS: dict[str, Metric] = {
         "MB by formula",
         "{:.2f}",
         1e-6,
+        "smallest",
     ),
     "pruned_weights": Metric(
         "fraction",
@@ -113,8 +138,20 @@ METRICS: dict[str, Metric] = {
         "pruned",
         "{:.1%}",
     ),
-    "compression": Metric("ratio", "higher", "Dense bytes / bytes.", "bytes ÷", "{:.2f}"),
-    "mac_ratio": Metric("ratio", "higher", "Dense multiply-adds / multiply-adds.", "MACs ÷", "{:.2f}"),
+    "compression": Metric("ratio", "higher", "Dense bytes / bytes.", "bytes ÷", "{:.2f}", best="smallest"),
+    "mac_ratio": Metric("ratio", "higher", "Dense multiply-adds / multiply-adds.", "MACs ÷", "{:.2f}", best="lightest"),
+    "descriptor_size": Metric("count", "lower", "Numbers in a descriptor.", "D", "{:.0f}", best="shortest"),
+    "index_bytes": Metric(
+        "bytes", "lower", "Bytes of the validation database's index.", "index MB", "{:.2f}", 1e-6, "smallest to index"
+    ),
+    "search_ms": Metric(
+        "ms",
+        "lower",
+        "Search of the validation database's index for one query.",
+        "search ms",
+        "{:.3f}",
+        best="quickest to search",
+    ),
     "hypervolume": Metric(
         "product", "higher", "Room that a sweep's front dominates above its reference.", "hypervolume", "{:.3g}"
     ),

@@ -21,6 +21,7 @@ TRIAL_TAG = "prunefront.trial"
 STATUS_TAG = "prunefront.status"
 MESSAGE_TAG = "prunefront.message"
 FRONT_TAG = "prunefront.on_front"
+OBJECTIVES_TAG = "prunefront.objectives"
 
 _RUN_STATUS: dict[str, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _PARAMS_A_BATCH = 100

@@ -18,6 +18,7 @@ from tracking.record import TrialRecord
 from tracking.run_map import RunMap, TrialRun, load_run_map, save_run_map
 from tracking.runs import (
     FRONT_TAG,
+    OBJECTIVES_TAG,
     PARENT_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
@@ -77,6 +78,7 @@ class SweepRuns:
         for name in _FRONT_FILES:
             if (folder / name).exists():
                 client.log_artifact(self._map.parent, str(folder / name))
+        client.set_tag(self._map.parent, OBJECTIVES_TAG, ", ".join(front.objectives))
         now = int(time.time() * 1000)
         client.log_metric(self._map.parent, "hypervolume", front.hypervolume, now, len(front.points))
 

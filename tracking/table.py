@@ -1,18 +1,25 @@
 """The front as rows of text, for the terminal and for the page."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from tracking.front import Front
 from tracking.record import METRICS
 
-COLUMNS = ("trial", "method", "mAP", "vs dense", "test mAP", "speedup", "MACs ÷", "MB")
+_COSTS = ("speedup", "mac_ratio", "size_bytes")  # shown whatever a sweep was after
+
+
+def front_columns(front: Front) -> tuple[str, ...]:
+    """Return the columns' heads."""
+    quality, test, *costs = (METRICS[key].label for key in _keys(front))
+    return ("trial", "method", quality, "vs dense", test, *costs)
 
 
 def front_rows(front: Front) -> list[tuple[str, ...]]:
-    """Return one row of `COLUMNS` a network: the dense one, then the front by rising speedup."""
+    """Return one row of `front_columns` a network: the dense one, then the front, the costliest (slowest) first."""
     return [
-        _row("dense", "–", front.dense, front.dense),
-        *(_row(f"{point.number}", point.method, point.metrics, front.dense) for point in front.members()),
+        _row("dense", "–", front.dense, front),
+        *(_row(f"{point.number}", point.method, point.metrics, front) for point in front.members()),
     ]
 
 
@@ -24,26 +31,25 @@ def show_with_interval(metrics: Mapping[str, float], key: str) -> str:
     return value if low is None or high is None else f"{value} [{show(low)}, {show(high)}]"
 
 
-def show_map_change(metrics: Mapping[str, float], dense: Mapping[str, float]) -> str:
-    """Return the change of mAP against the dense network in percentage points ("−1.2"), a dash if unknown."""
-    if metrics is dense or "map" not in metrics or "map" not in dense:
+def show_change(metrics: Mapping[str, float], front: Front) -> str:
+    """Return how the quality differs from the dense network's, in percentage points ("−1.2"); a dash if unknown."""
+    key, dense = front.quality, front.dense
+    if metrics is dense or key not in metrics or key not in dense:
         return "–"
-    return f"{100 * (metrics['map'] - dense['map']):+.1f}".replace("-", "−")
+    return f"{100 * (metrics[key] - dense[key]):+.1f}".replace("-", "−")
 
 
-def interval_reach(metrics: Mapping[str, float], end: str) -> float:
-    """Return how far `end` ("map_low" or "map_high") is from the mAP; 0 without an interval."""
-    return abs(metrics.get(end, metrics["map"]) - metrics["map"])
+def interval_reach(metrics: Mapping[str, float], key: str, end: Literal["low", "high"]) -> float:
+    """Return how far the end of a metric's interval is from it; 0 without an interval."""
+    return abs(metrics[f"{key}_{end}"] - metrics[key]) if f"{key}_{end}" in metrics else 0.0
 
 
-def _row(name: str, method: str, metrics: Mapping[str, float], dense: Mapping[str, float]) -> tuple[str, ...]:
-    return (
-        name,
-        method,
-        show_with_interval(metrics, "map"),
-        show_map_change(metrics, dense),
-        show_with_interval(metrics, "test_map"),
-        show_with_interval(metrics, "speedup"),
-        METRICS["mac_ratio"].show(metrics.get("mac_ratio")),
-        METRICS["size_bytes"].show(metrics.get("size_bytes")),
-    )
+def _keys(front: Front) -> tuple[str, ...]:
+    """The metrics that are shown: the quality, the same on the test queries, and the costs."""
+    costs = dict.fromkeys((*_COSTS, *front.objectives[1:]))
+    return (front.quality, f"test_{front.quality}", *costs)
+
+
+def _row(name: str, method: str, metrics: Mapping[str, float], front: Front) -> tuple[str, ...]:
+    quality, test, *costs = (show_with_interval(metrics, key) for key in _keys(front))
+    return (name, method, quality, show_change(metrics, front), test, *costs)

@@ -4,27 +4,32 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
 
 from pruning.groups import PrunableGroup, find_groups
-from retrieval.datasets.base import fingerprint
+from retrieval.datasets.base import TrainingSet, fingerprint
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
-from retrieval.finetune import Batches
-from retrieval.losses import CosineSoftmax
+from retrieval.finetune import Batches, BatchSource
+from retrieval.losses import Loss, Matched
 from retrieval.netvlad import NetVLAD
-from retrieval.network import RetrievalNetwork, build_network
+from retrieval.network import build_network
 from retrieval.onnx_model import to_onnx
+from retrieval.weights import load_weights
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
 from trainables.data import SweepData, open_data
-from trainables.settings import NetworkSettings, TrialSettings, example_image
+from trainables.delivery import deliver, drop_training_head_, rebuild
+from trainables.objective import make_batches, make_loss
+from trainables.settings import NetworkSettings, Size, TrialSettings, traced_size, tracing_image
 from trainables.training import Training
 
 _CENTROID_BATCHES = 10  # what NetVLAD's centroids are placed among
@@ -36,44 +41,93 @@ class Baseline:
     """A trained dense network in a folder of its own."""
 
     folder: Path
-    network_settings: NetworkSettings
+    settings: TrialSettings
     classes: int
+
+    @property
+    def descriptors(self) -> Path:
+        """Where the dense network's descriptors are kept."""
+        return self.folder / "descriptors"
 
     def network(self) -> nn.Module:
         """A fresh copy of the dense network, in eval mode."""
-        network = build_dense(self.network_settings, weights=self.folder / _WEIGHTS)
+        network = build_dense(self.settings.network, self.classes, weights=self.folder / _WEIGHTS)
         return network.eval()
 
-    def start_anew(self, batches: Batches, image_size: int) -> tuple[nn.Module, CosineSoftmax]:
+    def delivered(self) -> nn.Module:
+        """A fresh copy of the dense network with its scales and its whitening, in eval mode."""
+        shape = self.settings.network.model_copy(update={"weights": None})
+        weights = safetensors.torch.load_file(self._delivery / _WEIGHTS)
+        return rebuild(build_dense(shape, self.classes), self.settings.descriptor, weights)
+
+    def start_anew(self, batches: BatchSource, image_size: Size) -> tuple[nn.Module, Loss]:
         """An untrained network of the dense shape and its loss, drawn from the batches' seed.
 
         Another draw than any that a dense network starts from: weights picked by what was trained from the same start
         would not be new ones.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(hashlib.sha256(f"scratch {batches.seed}".encode()).hexdigest()[:8], 16))
-            settings = self.network_settings.model_copy(update={"weights": None})
-            network = _untrained(settings, batches)
-            return network, CosineSoftmax(self.classes, descriptor_size(network, image_size))
+            seed = f"scratch {batches.plain.seed}"
+            torch.manual_seed(int(hashlib.sha256(seed.encode()).hexdigest()[:8], 16))
+            settings = self.settings.network.model_copy(update={"weights": None})
+            network = _untrained(settings, batches.plain)
+            loss = make_loss(self.settings.loss, self.classes, descriptor_size(network, image_size))
+            return network, self._matched(loss)
 
-    def loss(self, descriptor_size: int) -> CosineSoftmax:
-        """A fresh copy of the loss that the network was trained with, its class directions included."""
-        loss = CosineSoftmax(self.classes, descriptor_size)
+    def loss(self, descriptor_size: int) -> Loss:
+        """What trials train with: a fresh copy of the loss that the network was trained with and what it learned.
+
+        Matched with the dense descriptors, where the settings say so.
+        """
+        loss = make_loss(self.settings.loss, self.classes, descriptor_size)
         loss.load_state_dict(safetensors.torch.load_file(self.folder / _LOSS))
-        return loss
+        return self._matched(loss)
 
     def onnx(self) -> bytes:
-        """The dense network as an ONNX model: what speed is compared with."""
-        return (self.folder / _ONNX).read_bytes()
+        """What `delivered` gives as an ONNX model: what speed is compared with."""
+        return (self._delivery / _ONNX).read_bytes()
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether `delivered` and `onnx` are there; `deliver_dense` makes them."""
+        return self._delivery.is_dir()
+
+    def deliver_dense(self, device: torch.device) -> None:
+        """Make what `delivered` and `onnx` give, once for each choice of scales and whitening."""
+        settings = self.settings
+        network = deliver(self.network().to(device), settings, open_data(settings.data), device).cpu()
+        drop_training_head_(network)
+        with _appearing(self._delivery) as unfinished:
+            safetensors.torch.save_file(network.state_dict(), unfinished / _WEIGHTS)
+            (unfinished / _ONNX).write_bytes(to_onnx(network, traced_size(settings.data.image_size)))
+
+    @property
+    def _delivery(self) -> Path:
+        parts = [
+            self.settings.descriptor.model_dump(),
+            self.settings.data.image_size,
+            self.settings.evaluation.autocast,
+        ]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return self.folder / f"delivered-{digest}"
+
+    def _matched(self, loss: Loss) -> Loss:
+        weight = self.settings.loss.match
+        return Matched(loss, self.network(), weight) if weight else loss
 
 
-def build_dense(settings: NetworkSettings, weights: Path | str | None = None) -> nn.Module:
-    """The dense network; `weights` in place of the settings' own when given."""
+def build_dense(settings: NetworkSettings, classes: int, weights: Path | str | None = None) -> nn.Module:
+    """The dense network; `weights` in place of the settings' own when given.
+
+    `classes` are those of the training set: a network with a classifier has as many.
+    """
     return build_network(
         settings.name,
         pooling=settings.pooling,
         descriptor_size=settings.descriptor_size,
         weights=weights or settings.weights,
+        classes=classes if settings.head == "reid" else None,
+        unit_pooled=settings.unit_pooled,
     )
 
 
@@ -83,15 +137,18 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
     Raises:
         ValueError: unknown weights or a shape that they do not fit, or a network whose channels cannot be traced.
     """
-    if settings.network.weights == "imagenet":
+    network = settings.network
+    if network.weights == "imagenet":
         # Their shape is the network's own; fetching them is left to the training.
-        settings = settings.model_copy(update={"network": settings.network.model_copy(update={"weights": None})})
-    example = example_image(settings.data.image_size)
-    return tuple(find_groups(build_dense(settings.network), example, open_descriptor=open_descriptor))
+        network = network.model_copy(update={"weights": None})
+    # A classifier's size depends on the training set; without one it need not be there yet.
+    classes = len(open_data(settings.data).train.classes) if network.head == "reid" else 0
+    example = tracing_image(settings.data.image_size)
+    return tuple(find_groups(build_dense(network, classes), example, open_descriptor=open_descriptor))
 
 
 def baseline_identity(settings: TrialSettings) -> str:
-    """Sixteen hex digits of all that the dense weights depend on: network, training, images and their size."""
+    """Sixteen hex digits of all that the dense weights depend on: network, training, loss, images and their size."""
     data = open_data(settings.data)
     start = Path(settings.network.weights or "")
     parts = {
@@ -99,19 +156,35 @@ def baseline_identity(settings: TrialSettings) -> str:
         # A weights file may be replaced under the same name.
         "weights": hashlib.sha256(start.read_bytes()).hexdigest() if start.is_file() else None,
         "dense": settings.dense.model_dump(),
-        "image_size": settings.data.image_size,
-        "train": fingerprint(data.train.images),
+        "loss": settings.loss.model_dump(exclude={"match"}),  # which is for trials
+        "image_size": settings.data.training_size or settings.data.image_size,
+        "train": _training_fingerprint(data.train),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _training_fingerprint(train: TrainingSet) -> str:
+    """Changes with the images, their order, and all that is known of them."""
+    names = [str(path) for path in train.images]
+    digest = hashlib.sha256(fingerprint(train.images).encode())
+    digest.update(repr((train.classes, train.negative_metres)).encode())
+    for known in (np.argsort(names, kind="stable"), train.labels, train.pairs_P2, train.coordinates_N2):
+        digest.update(b"|" if known is None else b"|" + known.tobytes())
+    return digest.hexdigest()
+
+
 def find_baseline(settings: TrialSettings, cache: Path) -> Baseline | None:
-    """The finished baseline for these settings, or None when it has yet to be trained."""
+    """The finished baseline for these settings, or None when it has yet to be trained or delivered."""
+    baseline = _trained(settings, cache)
+    return baseline if baseline is not None and baseline.is_delivered else None
+
+
+def _trained(settings: TrialSettings, cache: Path) -> Baseline | None:
     folder = cache / baseline_identity(settings)
     if not (folder / _CARD).is_file():
         return None
     card = json.loads((folder / _CARD).read_text())
-    return Baseline(folder, settings.network, card["classes"])
+    return Baseline(folder, settings, card["classes"])
 
 
 def need_baseline(settings: TrialSettings, cache: Path) -> Baseline:
@@ -129,10 +202,20 @@ def need_baseline(settings: TrialSettings, cache: Path) -> Baseline:
 
 
 def train_baseline(settings: TrialSettings, cache: Path, device: torch.device) -> Iterator[EpochPoint]:
-    """Train the dense network into `cache`, yielding each epoch as it is done.
+    """Train the dense network into `cache`, yielding each epoch as it is done, and deliver it.
 
     The folder appears whole, at the end: a training that was killed leaves no baseline, and the next one starts over.
+    A network that was trained before, for other scales or another whitening, is only delivered again.
     """
+    if _trained(settings, cache) is None:
+        yield from _train(settings, cache / baseline_identity(settings), device)
+    baseline = _trained(settings, cache)
+    assert baseline is not None
+    if not baseline.is_delivered:
+        baseline.deliver_dense(device)
+
+
+def _train(settings: TrialSettings, folder: Path, device: torch.device) -> Iterator[EpochPoint]:
     data = open_data(settings.data)
     training = _dense_training(settings, data, device)
     curve = []
@@ -149,65 +232,71 @@ def train_baseline(settings: TrialSettings, cache: Path, device: torch.device) -
         "curve": [point.model_dump() for point in curve],
         "provenance": provenance(device=str(device), threads=str(torch.get_num_threads())),
     }
-    _save(training, card, cache / baseline_identity(settings), settings.data.image_size)
+    with _appearing(folder) as unfinished:
+        safetensors.torch.save_file(training.network.cpu().state_dict(), unfinished / _WEIGHTS)
+        safetensors.torch.save_file(training.loss.cpu().state_dict(), unfinished / _LOSS)
+        (unfinished / _CARD).write_text(json.dumps(card, indent=2))
 
 
-def _save(training: Training, card: dict[str, object], folder: Path, image_size: int) -> None:
-    network, loss = training.network.cpu(), training.loss.cpu()
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A folder to write into that takes its place when all is written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
         unfinished = Path(name) / folder.name
         unfinished.mkdir()
-        safetensors.torch.save_file(network.state_dict(), unfinished / _WEIGHTS)
-        safetensors.torch.save_file(loss.state_dict(), unfinished / _LOSS)
-        (unfinished / _ONNX).write_bytes(to_onnx(network, image_size))
-        (unfinished / _CARD).write_text(json.dumps(card, indent=2))
+        yield unfinished
         try:
             unfinished.rename(folder)
         except OSError:
-            # Another sweep may have trained the same network meanwhile: the first one stays.
-            if not (folder / _CARD).is_file():
+            # Another sweep may have made the same meanwhile: the first one stays.
+            if not folder.is_dir():
                 raise
 
 
 def _dense_training(settings: TrialSettings, data: SweepData, device: torch.device) -> Training:
     torch.manual_seed(settings.dense.seed)
     dense = settings.dense
-    batches = Batches(data.train, data.reader, dense.batch_size, dense.seed, dense.steps_per_epoch)
-    network = _untrained(settings.network, batches)
+    plain = Batches(data.train, data.training_reader, dense.batch_size, dense.seed, dense.steps_per_epoch)
+    network = _untrained(settings.network, plain)
     size = descriptor_size(network, settings.data.image_size)
     return Training(
         network,
-        CosineSoftmax(len(data.train.classes), size),
-        batches,
+        make_loss(settings.loss, len(data.train.classes), size),
+        make_batches(settings.loss, plain),
         epochs=settings.dense.epochs,
         learning_rate=settings.dense.learning_rate,
         weight_decay=settings.dense.weight_decay,
         device=device,
+        freeze_batchnorm=settings.loss.freeze_batchnorm,
     )
 
 
-def _untrained(settings: NetworkSettings, batches: Batches) -> nn.Module:
+def _untrained(settings: NetworkSettings, plain: Batches) -> nn.Module:
     """The network that a dense training starts from, drawn from torch's generator."""
-    network = build_dense(settings)
-    if isinstance(network, RetrievalNetwork) and isinstance(network.pooling, NetVLAD):
-        _place_centroids_(network.backbone, network.pooling, batches)
+    network = build_dense(settings.model_copy(update={"weights": None}), len(plain.training_set.classes))
+    pooling = network.get_submodule("pooling")
+    drawn = {name: tensor.clone() for name, tensor in pooling.state_dict().items()}
+    load_weights(network, settings.weights)
+    came_along = any(not torch.equal(drawn[name], tensor) for name, tensor in pooling.state_dict().items())
+    if isinstance(pooling, NetVLAD) and not came_along:
+        _place_centroids_(network.get_submodule("backbone"), pooling, plain)
     return network
 
 
 @torch.no_grad()
-def _place_centroids_(backbone: nn.Module, pooling: NetVLAD, batches: Batches) -> None:
+def _place_centroids_(backbone: nn.Module, pooling: NetVLAD, plain: Batches) -> None:
     """NetVLAD starts from centroids among the backbone's own features, as its paper has it."""
-    images = [images_NCHW for images_NCHW, _ in replace(batches, steps=_CENTROID_BATCHES).epoch(0)]
-    maps_NCHW = torch.cat([backbone.eval()(images_NCHW) for images_NCHW in images])
-    pooling.init_from_(maps_NCHW.movedim(1, -1).flatten(0, 2), seed=batches.seed)
+    batches = replace(plain, steps=_CENTROID_BATCHES).epoch(0)
+    maps = [backbone.eval()(stack_NCHW) for batch in batches for stack_NCHW in batch.stacks]
+    pooling.init_from_(torch.cat([map_NCHW.movedim(1, -1).flatten(0, 2) for map_NCHW in maps]), seed=plain.seed)
     backbone.train()
 
 
 @torch.no_grad()
-def descriptor_size(network: nn.Module, image_size: int) -> int:
+def descriptor_size(network: nn.Module, image_size: Size) -> int:
     """D of a network, found by running it."""
     training = network.training
-    size = network.eval()(example_image(image_size)).shape[1]
+    size = network.eval()(tracing_image(image_size)).shape[1]
     network.train(training)
     return int(size)

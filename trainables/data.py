@@ -2,30 +2,37 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
-from retrieval.datasets.folders import load_folder_per_class
-from retrieval.datasets.oxford import load_oxford
+from retrieval.datasets.formats import open_retrieval, open_training
 from retrieval.images import ImageReader, UnreadableImagesError, read_image
 from trainables.settings import DataSettings
+from trainables.threads import available_threads
+
+_HANDED_OUT = 64
 
 
 @dataclass(frozen=True)
 class SweepData:
-    """Training places, the queries that the search sees (`select_on`), those it does not (`report_on`)."""
+    """Training images, the queries that the search sees (`select_on`), those it does not (`report_on`)."""
 
     train: TrainingSet
     select_on: RetrievalSet
     report_on: RetrievalSet
     reader: ImageReader
+    training_reader: ImageReader
 
     @property
     def images(self) -> tuple[Path, ...]:
-        """All image files, of all three."""
-        return (*self.train.images, *self.select_on.images, *self.report_on.images)
+        """All image files, of all three, each once."""
+        sets = (self.select_on, self.report_on)
+        queries = (query.path for each in sets for query in each.queries)
+        return tuple(dict.fromkeys(chain(self.train.images, *(each.images for each in sets), queries)))
 
     @property
     def fingerprint(self) -> str:
@@ -33,7 +40,7 @@ class SweepData:
         digest = hashlib.sha256(fingerprint(self.images).encode())
         for query in (*self.select_on.queries, *self.report_on.queries):
             digest.update(f"{query.name} {query.box}".encode())
-            digest.update(query.positives.tobytes() + b"|" + query.junk.tobytes())
+            digest.update(b"|".join(answers.tobytes() for answers in (query.positives, query.junk, query.hard)))
         return digest.hexdigest()[:16]
 
 
@@ -46,11 +53,14 @@ def open_data(settings: DataSettings) -> SweepData:
     """
     if not settings.root.is_dir():
         raise ValueError(f"data folder {settings.root} does not exist (`python -m search mini --out DIR` writes one)")
+    reader = ImageReader(settings.image_size)
+    training_size = settings.training_size or settings.image_size
     return SweepData(
-        train=load_folder_per_class(settings.root / settings.train),
-        select_on=load_oxford(settings.root / settings.select_on, name=settings.select_on),
-        report_on=load_oxford(settings.root / settings.report_on, name=settings.report_on),
-        reader=ImageReader(settings.image_size),
+        train=open_training(settings.root, settings.train),
+        select_on=open_retrieval(settings.root, settings.select_on),
+        report_on=open_retrieval(settings.root, settings.report_on),
+        reader=reader,
+        training_reader=reader if training_size == settings.image_size else ImageReader(training_size),
     )
 
 
@@ -61,12 +71,21 @@ def check_images(images: Sequence[Path], progress: Callable[[int, int], None] = 
         UnreadableImagesError: names and counts every unreadable image.
     """
     unreadable: list[Path] = []
-    for done, path in enumerate(images, start=1):
-        try:
-            read_image(path, max_size=None)
-        except UnreadableImagesError as error:
-            unreadable.extend(error.paths)
-        progress(done, len(images))
+    with ThreadPoolExecutor(available_threads()) as pool:
+        # Some at a time: what has been handed to a pool is read to the end even after Ctrl-C.
+        for start in range(0, len(images), _HANDED_OUT):
+            chunk = images[start : start + _HANDED_OUT]
+            for done, failed in enumerate(pool.map(_unreadable, chunk), start=start + 1):
+                unreadable.extend(failed)
+                progress(done, len(images))
     if unreadable:
         raise UnreadableImagesError(unreadable)
     return len(images)
+
+
+def _unreadable(path: Path) -> tuple[Path, ...]:
+    try:
+        read_image(path, size=None)
+    except UnreadableImagesError as error:
+        return error.paths
+    return ()

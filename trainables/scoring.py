@@ -1,5 +1,6 @@
 """What is measured around the trials: the dense network itself, and finished networks on the test queries."""
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -7,51 +8,66 @@ import torch
 from torch import nn
 
 from pruning.cost import cost_of
-from retrieval.descriptors import describe_with
-from retrieval.evaluate import evaluate
 from retrieval.onnx_model import to_onnx
+from tracking.record import METRICS
 from trainables.baseline import Baseline
 from trainables.data import open_data
 from trainables.folder import TrialFolder
-from trainables.settings import TrialSettings, example_image
-from trainables.trial import cost_metrics, map_metrics, replay
+from trainables.quality import examine, quality_metrics
+from trainables.settings import TrialSettings, example_image, traced_size
+from trainables.trial import cost_metrics, replay
 
 
 def score(
     network: nn.Module,
     settings: TrialSettings,
     split: Literal["select_on", "report_on"],
+    baseline: Baseline,
     device: torch.device,
+    keep: Path | None = None,
 ) -> dict[str, float]:
-    """mAP and interval on one split; the keys of `report_on` begin with `test_`."""
+    """Figures of one split; the keys of `report_on` begin with `test_`. `keep` as in `trainables.quality.examine`."""
     data = open_data(settings.data)
     queries = data.select_on if split == "select_on" else data.report_on
-    metrics = map_metrics(evaluate(describe_with(network.to(device), device), queries, data.reader))
+    metrics = quality_metrics(examine(network, queries, settings, baseline, device, keep))
     network.cpu()
-    prefix = "" if split == "select_on" else "test_"
-    return {f"{prefix}{key}": value for key, value in metrics.items()}
+    if split == "select_on":
+        return metrics
+    # What is not a figure of the queries, as the size of the descriptor, has no second value.
+    return {f"test_{key}": value for key, value in metrics.items() if f"test_{key}" in METRICS}
 
 
 def dense_metrics(settings: TrialSettings, baseline: Baseline, device: torch.device) -> dict[str, float]:
     """The dense network's metrics on both splits; its speedup is 1 by definition."""
-    network = baseline.network()
+    network = baseline.delivered()
     cost = cost_of(network, example_image(settings.data.image_size))
     return {
-        **score(network, settings, "select_on", device),
-        **score(network, settings, "report_on", device),
+        **score(network, settings, "select_on", baseline, device, baseline.descriptors),
+        **score(network, settings, "report_on", baseline, device, baseline.descriptors),
         **cost_metrics(cost, cost),
         "speedup": 1.0,
     }
 
 
+def member_metrics(
+    settings: TrialSettings, baseline: Baseline, storage: Path, number: int, device: torch.device
+) -> dict[str, float]:
+    """A finished trial's figures on the test queries. An extraction that was interrupted goes on."""
+    network = trial_network(settings, baseline, storage, number)
+    keep = TrialFolder(storage, number).path / "descriptors"
+    metrics = score(network, settings, "report_on", baseline, device, keep)
+    shutil.rmtree(keep)  # gigabytes with a million distractors
+    return metrics
+
+
 def trial_network(settings: TrialSettings, baseline: Baseline, storage: Path, number: int) -> nn.Module:
-    """The network of a finished trial, on the CPU."""
+    """What a finished trial delivered, on the CPU."""
     folder = TrialFolder(storage, number)
     record = folder.record()
     assert record is not None
-    return replay(baseline.network(), record.plan, folder.weights(), settings.data.image_size)
+    return replay(baseline.network(), record.plan, folder.weights(), settings.data.image_size, settings.descriptor)
 
 
 def member_onnx(settings: TrialSettings, baseline: Baseline, storage: Path, number: int) -> bytes:
-    """The finished network of a trial as an ONNX model."""
-    return to_onnx(trial_network(settings, baseline, storage, number), settings.data.image_size)
+    """What a finished trial delivered, as an ONNX model."""
+    return to_onnx(trial_network(settings, baseline, storage, number), traced_size(settings.data.image_size))

@@ -7,23 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from retrieval.finetune import Batches, train_epoch
+from retrieval.finetune import Batch, BatchSource, train_epoch
+from retrieval.losses import Loss
 
 
 class Training:
     """Network, loss, optimizer (AdamW) and learning rate (a cosine from `learning_rate` to zero).
 
-    The training is a function of its start and its seed: batches are drawn anew from (seed, first_epoch + epoch), so
-    the saved state holds no random generator, and a training that follows another sees other batches.
+    The training is a function of its start and its seed: batches are drawn anew from (seed, first_epoch + epoch) and
+    the weights, so the saved state holds no random generator, and a training that follows another sees other batches.
 
-    `penalty`, when given, is added to the loss at every step.
+    `penalty`, when given, is added to the loss at every step. With `freeze_batchnorm` no BatchNorm measures anything.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        loss: nn.Module,
-        batches: Batches,
+        loss: Loss,
+        batches: BatchSource,
         *,
         epochs: int,
         learning_rate: float,
@@ -31,6 +32,7 @@ class Training:
         device: torch.device,
         first_epoch: int = 0,
         penalty: Callable[[], Tensor] | None = None,
+        freeze_batchnorm: bool = False,
     ) -> None:
         self.network = network.to(device)
         self.loss = loss.to(device)
@@ -40,6 +42,7 @@ class Training:
         self.epoch = 0
         self._first_epoch = first_epoch
         self._penalty = penalty
+        self._freeze_batchnorm = freeze_batchnorm
         parameters = [*network.parameters(), *loss.parameters()]
         self._optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
         self._rates = torch.optim.lr_scheduler.CosineAnnealingLR(
@@ -53,16 +56,22 @@ class Training:
 
     def train_epoch(self) -> float:
         """Train one epoch; returns its mean loss."""
-        batches = self.batches.epoch(self._first_epoch + self.epoch)
         mean_loss = train_epoch(
-            self.network, self.loss, batches, self._optimizer, self._rates, self.device, self._penalty
+            self.network,
+            self.loss,
+            self.batches.epoch(self._first_epoch + self.epoch, self.network),
+            self._optimizer,
+            self._rates,
+            self.device,
+            penalty=self._penalty,
+            freeze_batchnorm=self._freeze_batchnorm,
         )
         self.epoch += 1
         return mean_loss
 
-    def first_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first batches of the next epoch, to measure statistics on."""
-        return replace(self.batches, steps=count).epoch(self._first_epoch + self.epoch)
+    def first_batches(self, count: int) -> Iterator[Batch]:
+        """Random batches of training images, those of the next epoch, to measure statistics on."""
+        return replace(self.batches.plain, steps=count).epoch(self._first_epoch + self.epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next epoch depends on."""

@@ -22,17 +22,24 @@ from pruning.packing import pack, size_formula_bytes
 from pruning.schedule import Schedule
 from pruning.sparsity import pruned_share
 from pruning.surgery import Plan, cut
-from retrieval.descriptors import describe_with
-from retrieval.evaluate import evaluate
+from retrieval.evaluate import Evaluation
 from retrieval.finetune import Batches, recalibrate_batchnorm_
+from retrieval.images import ImageSize
 from retrieval.latency import LatencySettings, Speedup, paired_speedup
-from retrieval.metrics import Scores
 from retrieval.onnx_model import to_onnx
-from retrieval.significance import map_interval
 from tracking.record import EpochPoint
 from trainables.baseline import Baseline, descriptor_size
 from trainables.data import open_data
-from trainables.settings import TrialSettings, example_image
+from trainables.delivery import deliver, drop_training_head_, inner, prefix_of, rebuild, whitening_of
+from trainables.objective import make_batches
+from trainables.quality import examine, quality_metrics
+from trainables.settings import (
+    DescriptorSettings,
+    TrialSettings,
+    example_image,
+    traced_size,
+    tracing_image,
+)
 from trainables.stages import Coding, Structure
 from trainables.training import Training
 
@@ -75,15 +82,22 @@ class Trial:
         self.device = device or torch.device("cpu")
         self.curve: list[EpochPoint] = []
         self._data = open_data(settings.data)
-        dense = baseline.network()
-        self.groups: list[PrunableGroup] = find_groups(dense, self._example(), open_descriptor=schedule.open_descriptor)
-        self._dense_cost = cost_of(dense, self._example())
-        self._dense_macs = macs_by_layer(dense, self._example())
+        dense, example = baseline.network(), example_image(settings.data.image_size)
+        self.groups: list[PrunableGroup] = find_groups(
+            dense, tracing_image(settings.data.image_size), open_descriptor=schedule.open_descriptor
+        )
+        delivered = baseline.delivered()
+        self._dense_cost = cost_of(delivered, example)
+        # Against the dense network's gallery, queries must live in its space; else each network has its own.
+        self._whitening = whitening_of(delivered) if settings.evaluation.gallery == "dense" else None
+        self._dense_macs = macs_by_layer(dense, example)
         finetune, data = settings.finetune, self._data
-        self._batches = Batches(data.train, data.reader, finetune.batch_size, finetune.seed, finetune.steps_per_epoch)
+        images = data.train, data.training_reader
+        plain = Batches(*images, finetune.batch_size, finetune.seed, finetune.steps_per_epoch)
+        self._batches = make_batches(settings.loss, plain)
         self._loss = baseline.loss(descriptor_size(dense, settings.data.image_size))
         self._stage = self._first_stage(dense)
-        self._scored: tuple[nn.Module, Scores] | None = None
+        self._scored: tuple[nn.Module, Evaluation] | None = None
 
     @property
     def plan(self) -> Plan:
@@ -121,19 +135,19 @@ class Trial:
         """
         # A trial that was resumed after its last epoch has not scored its cut copy in this process.
         network, scores = self._scored or self._cut_and_score()
-        network = network.cpu().eval()
-        cost = cost_of(network, self._example())
+        network = drop_training_head_(network.cpu().eval())
+        cost = cost_of(network, example_image(self.settings.data.image_size))
         packed, coding = self._pack(network)
         if packed is not None:
             cost = cost.model_copy(update={"size_bytes": len(packed)})
         metrics = {
-            **map_metrics(scores),
+            **quality_metrics(scores),
             **cost_metrics(cost, self._dense_cost),
             **coding,
             **(self._speed(network, measure) if measure else {}),
             "seconds": sum(point.seconds for point in self.curve),
         }
-        rows = tuple(ledger(self.groups, self.schedule, network, self._dense_macs))
+        rows = tuple(ledger(self.groups, self.schedule, inner(network), self._dense_macs))
         return Outcome(network, self.plan, rows, metrics, packed)
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,7 +185,7 @@ class Trial:
 
     def _coding_of_the_cut(self) -> Coding:
         network, _ = self._scored or self._cut_and_score()
-        return self._coding(network, self.plan, first_epoch=len(self.curve))
+        return self._coding(inner(network), self.plan, first_epoch=len(self.curve))
 
     def _coding(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> Coding:
         """The last stage, on the cut network; a descriptor that shrinks only now takes the loss along."""
@@ -180,11 +194,19 @@ class Trial:
 
     def _start_training(self, network: nn.Module, **choices: Any) -> Training:
         weight_decay = self.settings.finetune.weight_decay
-        return Training(network, self._loss, self._batches, weight_decay=weight_decay, device=self.device, **choices)
+        return Training(
+            network,
+            self._loss,
+            self._batches,
+            weight_decay=weight_decay,
+            device=self.device,
+            freeze_batchnorm=self.settings.loss.freeze_batchnorm,
+            **choices,
+        )
 
     def _cut(self, network: nn.Module, plan: Plan) -> nn.Module:
-        device = next(network.parameters()).device
-        return cut(network, plan, self._example().to(device), open_descriptor=self.schedule.open_descriptor)
+        example = tracing_image(self.settings.data.image_size).to(next(network.parameters()).device)
+        return cut(network, plan, example, open_descriptor=self.schedule.open_descriptor)
 
     def _cut_loss(self, plan: Plan) -> None:
         """Where the descriptor's own group was cut, the loss's class directions lose the same columns."""
@@ -192,16 +214,16 @@ class Trial:
             if group.descriptor and group.id in plan and self._loss.descriptor_size == group.width:
                 self._loss.keep_(plan[group.id])
 
-    def _cut_and_score(self) -> tuple[nn.Module, Scores]:
-        """The network as it stands, its chosen channels removed, BatchNorm measured anew; and its scores."""
+    def _cut_and_score(self) -> tuple[nn.Module, Evaluation]:
+        """The network as it would be delivered now: chosen channels removed, BatchNorm measured anew; its scores."""
         network = self._stage.small_network()
         batches = self._stage.training.first_batches(self.settings.finetune.recalibration_steps)
         recalibrate_batchnorm_(network, batches, self.device)
-        scores = evaluate(describe_with(network, self.device), self._data.select_on, self._data.reader)
-        return network, scores
+        delivered = deliver(network, self.settings, self._data, self.device, self._whitening)
+        return delivered, examine(delivered, self._data.select_on, self.settings, self.baseline, self.device)
 
     def _speed(self, network: nn.Module, measure: Measure) -> dict[str, float]:
-        onnx = to_onnx(network, self.settings.data.image_size)
+        onnx = to_onnx(network, traced_size(self.settings.data.image_size))
         return vars(measure(self.baseline.onnx(), onnx, self.settings.latency))
 
     def _pack(self, network: nn.Module) -> tuple[bytes | None, dict[str, float]]:
@@ -210,21 +232,14 @@ class Trial:
         if not quantized:
             return None, {}
         assert self.schedule.quantization is not None
-        state = network.state_dict()
+        state, prefix = network.state_dict(), prefix_of(self.settings.descriptor)
+        named = {f"{prefix}{name}": weight for name, weight in quantized.items()}
+        quantized = {name: weight for name, weight in named.items() if name in state}
         metrics = {
             "size_formula_bytes": float(size_formula_bytes(state, quantized)),
             "pruned_weights": pruned_share(network),
         }
         return pack(state, quantized, huffman=self.schedule.quantization.huffman), metrics
-
-    def _example(self) -> Tensor:
-        return example_image(self.settings.data.image_size)
-
-
-def map_metrics(scores: Scores) -> dict[str, float]:
-    """A mAP and its bootstrap interval under the keys of `tracking.record`."""
-    low, high = map_interval(scores.aps)
-    return {"map": scores.map, "map_low": low, "map_high": high}
 
 
 def cost_metrics(cost: Cost, dense: Cost) -> dict[str, float]:
@@ -238,9 +253,14 @@ def cost_metrics(cost: Cost, dense: Cost) -> dict[str, float]:
     }
 
 
-def replay(dense: nn.Module, plan: Plan, weights: dict[str, Tensor], image_size: int) -> nn.Module:
-    """The finished network of a trial again: the dense shape, its plan replayed, its weights loaded."""
+def replay(
+    dense: nn.Module,
+    plan: Plan,
+    weights: dict[str, Tensor],
+    image_size: ImageSize,
+    descriptor: DescriptorSettings,
+) -> nn.Module:
+    """What a finished trial delivered, again: the dense shape, its plan replayed, its weights loaded."""
+    example = tracing_image(image_size)
     # A plan that names the descriptor's group was made for an open one.
-    network = cut(dense, plan, example_image(image_size), open_descriptor=True)
-    network.load_state_dict(weights)
-    return network.eval()
+    return rebuild(cut(dense, plan, example, open_descriptor=True), descriptor, weights)

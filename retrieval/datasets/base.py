@@ -67,17 +67,18 @@ class Query:
 
     def __post_init__(self) -> None:
         for kind, indices in (("positives", self.positives), ("junk", self.junk), ("hard", self.hard)):
-            if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
+            if indices.ndim != 1 or indices.dtype.kind not in "iu":
                 raise ValueError(
                     f"query {self.name!r}: {kind} are {indices.dtype} of shape {indices.shape}; "
                     "they must be one row of integers"
                 )
-            if np.any(np.diff(indices) <= 0):
+            if indices.size > 1 and np.any(indices[1:] <= indices[:-1]):
                 raise ValueError(f"query {self.name!r}: {kind} must be sorted and unique, not {indices.tolist()}")
-        both = np.intersect1d(self.positives, self.junk)
+        # A data set may have a query an image: what is empty is not looked at.
+        both = np.intersect1d(self.positives, self.junk, assume_unique=True) if self.junk.size else self.junk
         if both.size:
             raise ValueError(f"query {self.name!r}: {both.tolist()} are positives and junk; they can be only one")
-        strays = np.setdiff1d(self.hard, self.positives)
+        strays = np.setdiff1d(self.hard, self.positives, assume_unique=True) if self.hard.size else self.hard
         if strays.size:
             raise ValueError(f"query {self.name!r}: {strays.tolist()} are hard and not positives; they must be both")
 

@@ -5,6 +5,8 @@
     OUT/test/{jpg,gt}            another one; no place or street is shared between the three
     OUT/mini.json                seed and settings that the rest follows from
 
+That is the format `mini`; the same drawings can be written in those of the published data sets (`mini_formats`).
+
 Places stand in streets that share a style, so that the places of one street are easy to take for one another.
 Each view of a place has one difficulty in [0, 1], which bounds everything that disturbs it.
 """
@@ -21,11 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from retrieval.datasets.base import Box
 from retrieval.datasets.facades import draw_house, sample_house, sample_street
+from retrieval.datasets.mini_formats.drawn import read_drawn
+from retrieval.datasets.mini_formats.registry import WRITERS
 from retrieval.datasets.town import Place, Split, lay_out
 from retrieval.datasets.views import photograph
 
 _JPEG_QUALITY = 90
 _QUERY_PREFIX = "oxc1_"  # as in the published query files, so that reading them is exercised
+_AS_DRAWN = "mini"
 _STYLE_DRAWS, _HOUSE_DRAWS, _VIEW_DRAWS, _QUERY_DRAWS = range(4)
 
 
@@ -73,11 +78,12 @@ DEFAULT_SETTINGS = MiniSettings()
 
 
 class MiniManifest(BaseModel):
-    """What `mini.json` holds; two benchmarks with the same one hold the same images."""
+    """What `mini.json` holds; two benchmarks with the same one hold the same images, in the same places."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1] = Field(default=1, description="of this file")
+    written_as: str = Field(default=_AS_DRAWN, description="the format of the images and lists")
     seed: int = Field(ge=0)
     settings: MiniSettings
     training_images: int
@@ -100,14 +106,20 @@ def write_mini(
     seed: int = 0,
     settings: MiniSettings = DEFAULT_SETTINGS,
     progress: Callable[[int, int], None] | None = None,
+    format: str = _AS_DRAWN,
 ) -> None:
     """Draw the benchmark into `out`, or leave it as it is when it is already there.
 
     Everything is written beside `out` and renamed at the end, so `out` is never half there. `progress` is
     called after each image with the number of images written and their total. The same seed and settings draw
-    the same pixels (with the same Pillow and NumPy). Raises ValueError when `out` holds anything else.
+    the same pixels (with the same Pillow and NumPy), whatever the `format`: `mini`, or one of
+    `retrieval.datasets.mini_formats.registry`. Raises ValueError for an unknown one, and when `out` holds anything
+    else.
     """
+    if format != _AS_DRAWN and format not in WRITERS:
+        raise ValueError(f"unknown format {format!r}; known are {', '.join((_AS_DRAWN, *WRITERS))}")
     manifest = MiniManifest(
+        written_as=format,
         seed=seed,
         settings=settings,
         training_images=settings.training_images,
@@ -117,16 +129,27 @@ def write_mini(
     if _is_written(out, manifest):
         return
     partial = out.absolute().parent / f".{out.name}.{uuid4().hex[:8]}.partial"
-    partial.mkdir(parents=True)
+    drawn = partial / "drawn"
+    drawn.mkdir(parents=True)
     try:
         total = settings.training_images + 2 * settings.database_images
-        for done, _ in enumerate(_write_town(partial, seed, settings), start=1):
+        for done, _ in enumerate(_write_town(drawn, seed, settings), start=1):
             if progress is not None:
                 progress(done, total)
-        (partial / "mini.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        _move(partial, out, manifest)
+        written = _rewrite(drawn, partial / "written", format)
+        (written / "mini.json").write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        _move(written, out, manifest)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _rewrite(drawn: Path, written: Path, format: str) -> Path:
+    """The folder that holds the benchmark in its format."""
+    if format == _AS_DRAWN:
+        return drawn
+    written.mkdir()
+    WRITERS[format](read_drawn(drawn), written)
+    return written
 
 
 def _move(partial: Path, out: Path, manifest: MiniManifest) -> None:
@@ -168,8 +191,8 @@ def _is_written(out: Path, manifest: MiniManifest) -> bool:
 
 
 def _differences(found: MiniManifest, wanted: MiniManifest) -> str:
-    there = {**found.settings.model_dump(), "seed": found.seed}
-    asked = {**wanted.settings.model_dump(), "seed": wanted.seed}
+    there = {**found.settings.model_dump(), "seed": found.seed, "format": found.written_as}
+    asked = {**wanted.settings.model_dump(), "seed": wanted.seed, "format": wanted.written_as}
     changed = [f"{key} {there[key]}, asked {asked[key]}" for key in there if there[key] != asked[key]]
     return "; ".join(changed) or "other counts"
 

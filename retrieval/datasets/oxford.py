@@ -1,21 +1,43 @@
-"""The classic Oxford5k layout: one folder of images, four small text files a query.
+"""The classic layout of Oxford5k and Paris6k: one folder of images, four small text files a query.
 
-<root>/jpg/<image>.jpg
+<root>/jpg/<image>.jpg            or in folders below jpg/, as Paris6k is packed
+<root>/corrupt.txt                optional: <folder>/<image>.jpg a line, files that are no images
 <root>/gt/<place>_<n>_query.txt   one line: image x1 y1 x2 y2
 <root>/gt/<place>_<n>_good.txt    one image name a line, without .jpg; so are _ok and _junk
 """
 
+import logging
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from retrieval.datasets.base import Box, Indices, Query, RetrievalSet, name_few
+from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet, name_few
+from retrieval.datasets.image_files import list_images, stem
+from retrieval.datasets.missing import MissingImagesError
+
+_log = logging.getLogger(__name__)
 
 _KINDS = ("query", "good", "ok", "junk")
 _QUERY_PREFIX = "oxc1_"
+# Web pages that were saved as images when Paris6k was gathered: its corrupt.txt. The set has 6,392 images without them.
+_CORRUPT_IN_PARIS = {
+    "louvre": ("000136", "000146"),
+    "moulinrouge": ("000422",),
+    "museedorsay": ("001059",),
+    "notredame": ("000188",),
+    "pantheon": ("000284", "000960", "000974"),
+    "pompidou": ("000195", "000196", "000201", "000467", "000640"),
+    "sacrecoeur": ("000299", "000330", "000353"),
+    "triomphe": ("000662", "000833", "000863", "000867"),
+}
+PARIS_CORRUPT = frozenset(
+    f"paris_{landmark}_{number}" for landmark, numbers in _CORRUPT_IN_PARIS.items() for number in numbers
+)
+"""The images of Paris6k that are none, without folder and .jpg."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +55,21 @@ class _QueryFiles:
 def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
     """Read the layout above by the rules of the Oxford Buildings evaluation (Philbin et al., CVPR 2007).
 
-    The database is every image, ordered by name, the full query images with it. Positives are good ∪ ok. The
-    lists are sets: one published file holds a line twice. The published query files, and only they, write
-    `oxc1_` before the image name. Box corners are floats.
+    The database is every .jpg file, ordered by name, the full query images with it; an image is known by its name
+    whatever folder it lies in. Left out, also where a list names them, are the corrupt files: the twenty of Paris6k
+    and those of `corrupt.txt`. Positives are good ∪ ok, and may be none. The lists are sets: one published file
+    holds a line twice. Oxford's published query files, and only they, write `oxc1_` before the image name. Box
+    corners are floats.
 
     Raises ValueError of one line, with the file and what would be right, for a missing folder or file, a
     malformed query line, an image that is named but not there, and one that is positive and junk at once.
     """
-    images = _list_images(root / "jpg")
-    entries = [_read_query_files(root / "gt", stem) for stem in _query_stems(root / "gt")]
-    index_of = {path.stem: index for index, path in enumerate(images)}
+    corrupt = PARIS_CORRUPT | _corrupt_names(root / "corrupt.txt")
+    names = _list_names(root / "jpg", corrupt)
+    entries = [_read_query_files(root / "gt", query, corrupt) for query in _query_stems(root / "gt")]
+    index_of = {stem(file): index for index, file in enumerate(names)}
     _check_named_images_exist(entries, index_of, root)
+    images = Images(root / "jpg", names)
     queries = tuple(
         Query(
             name=entry.name,
@@ -57,11 +83,24 @@ def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
     return RetrievalSet(name=name, images=images, queries=queries)
 
 
-def _list_images(folder: Path) -> tuple[Path, ...]:
-    images = tuple(sorted(folder.glob("*.jpg")))
-    if not images:
+def _corrupt_names(path: Path) -> frozenset[str]:
+    return frozenset(stem(line) for line in _lines(path)) if path.is_file() else frozenset()
+
+
+def _list_names(folder: Path, corrupt: frozenset[str]) -> list[str]:
+    found = list_images(folder, suffixes=(".jpg",))
+    names = [name for name in found if stem(name) not in corrupt]
+    if not names:
         raise ValueError(f"{folder} is missing or holds no .jpg file; it must hold the images of the database")
-    return images
+    if len(names) < len(found):
+        _log.info("%s: corrupt files left out: %d", folder, len(found) - len(names))
+    repeated = [name for name, count in Counter(map(stem, names)).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"{folder} holds {len(repeated)} images in more than one of its folders: {name_few(repeated)}; "
+            "the lists know an image by its name, so each must be there once"
+        )
+    return names
 
 
 def _query_stems(folder: Path) -> list[str]:
@@ -69,27 +108,27 @@ def _query_stems(folder: Path) -> list[str]:
     found: dict[str, set[str]] = {}
     for path in folder.glob("*.txt"):
         # Places have underscores in their names, so only the last one divides.
-        stem, _, kind = path.stem.rpartition("_")
+        query, _, kind = path.stem.rpartition("_")
         if kind in _KINDS:
-            found.setdefault(stem, set()).add(kind)
+            found.setdefault(query, set()).add(kind)
     if not found:
         raise ValueError(f"{folder} is missing or holds no query; each query needs <place>_<n>_query.txt")
-    missing = [f"{stem}_{kind}.txt" for stem in sorted(found) for kind in _KINDS if kind not in found[stem]]
+    missing = [f"{query}_{kind}.txt" for query in sorted(found) for kind in _KINDS if kind not in found[query]]
     if missing:
         raise ValueError(f"{folder} lacks {name_few(missing)}; each query needs its _query, _good, _ok and _junk file")
     return sorted(found)
 
 
-def _read_query_files(folder: Path, stem: str) -> _QueryFiles:
-    image, box = _read_query_line(folder / f"{stem}_query.txt")
-    good, ok, junk = (frozenset(_lines(folder / f"{stem}_{kind}.txt")) for kind in ("good", "ok", "junk"))
+def _read_query_files(folder: Path, query: str, corrupt: frozenset[str]) -> _QueryFiles:
+    image, box = _read_query_line(folder / f"{query}_query.txt")
+    good, ok, junk = (frozenset(_lines(folder / f"{query}_{kind}.txt")) - corrupt for kind in ("good", "ok", "junk"))
     both = sorted((good | ok) & junk)
     if both:
         raise ValueError(
-            f"{folder / f'{stem}_junk.txt'} lists {name_few(both)}, which {stem}_good.txt or {stem}_ok.txt "
+            f"{folder / f'{query}_junk.txt'} lists {name_few(both)}, which {query}_good.txt or {query}_ok.txt "
             "lists too; an image is either a positive or junk"
         )
-    return _QueryFiles(name=stem, image=image, box=box, good=good, ok=ok, junk=junk)
+    return _QueryFiles(name=query, image=image, box=box, good=good, ok=ok, junk=junk)
 
 
 def _read_query_line(path: Path) -> tuple[str, Box]:
@@ -119,9 +158,10 @@ def _check_named_images_exist(entries: list[_QueryFiles], index_of: dict[str, in
             missing.setdefault(image, file)
     if missing:
         listed = name_few([f"{image} (in {file})" for image, file in missing.items()])
-        raise ValueError(
+        raise MissingImagesError(
             f"images named in {root / 'gt'} and not in {root / 'jpg'}, {len(missing)} in all: {listed}; "
-            "each name needs its <name>.jpg"
+            "each name needs its <name>.jpg",
+            [root / "jpg" / f"{image}.jpg" for image in missing],
         )
 
 

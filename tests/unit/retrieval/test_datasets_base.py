@@ -79,7 +79,7 @@ def test_folders_are_classes_in_the_order_of_their_names(tmp_path: Path) -> None
 def test_a_missing_empty_or_imageless_folder_is_named_with_the_layout_wanted(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     _touch(tmp_path / "set" / "full" / "1.jpg")
-    _touch(tmp_path / "set" / "bare" / "1.png")
+    _touch(tmp_path / "set" / "bare" / "1.txt")
     for root, said in (
         ("missing", "missing is not a folder"),
         ("empty", "empty holds no"),

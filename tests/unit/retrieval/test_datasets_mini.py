@@ -203,6 +203,33 @@ def test_the_manifest_says_seed_settings_and_counts(root: Path) -> None:
     assert (manifest["training_images"], manifest["database_images"], manifest["queries"]) == (12, 20, 6)
 
 
+def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown format 'oxfrod5k'; known are mini, oxford5k, paris6k"):
+        write_mini(tmp_path / "out", settings=SMALL, format="oxfrod5k")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_format_is_another_benchmark(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_mini(out, settings=SMALL, format="utm")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    write_mini(out, settings=SMALL, format="utm")
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert list(tmp_path.iterdir()) == [out]
+    with pytest.raises(ValueError, match=r"holds another benchmark .*format utm, asked mini"):
+        write_mini(out, settings=SMALL)
+
+
+def test_a_benchmark_from_before_there_were_formats_is_left_as_it_is(tmp_path: Path) -> None:
+    write_mini(tmp_path / "mini", settings=SMALL)
+    file = tmp_path / "mini" / "mini.json"
+    manifest = json.loads(file.read_text())
+    assert manifest.pop("written_as") == "mini"
+    file.write_text(json.dumps(manifest))
+    write_mini(tmp_path / "mini", settings=SMALL)
+    assert json.loads(file.read_text()) == manifest
+
+
 def test_settings_refuse_more_queries_than_positives_and_unknown_names() -> None:
     with pytest.raises(ValidationError, match="queries_per_place is 9 and positives 8"):
         MiniSettings(queries_per_place=9)

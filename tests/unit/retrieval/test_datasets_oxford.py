@@ -1,8 +1,9 @@
+import logging
 from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.oxford import load_oxford
+from retrieval.datasets.oxford import PARIS_CORRUPT, load_oxford
 
 _IMAGES = ("all_souls_000013", "all_souls_000026", "ashmolean_000000", "keble_000001", "keble_000002")
 _FILES = {
@@ -137,3 +138,78 @@ def test_missing_folders_are_named(root: Path) -> None:
 def test_other_files_in_the_folder_are_left_alone(root: Path) -> None:
     (root / "gt" / "README.txt").write_text("how these were made")
     assert len(load_oxford(root).queries) == 2
+
+
+def test_thumbs_and_hidden_files_are_no_images(root: Path) -> None:
+    for name in ("Thumbs.db", "._keble_000001.jpg", ".DS_Store", "keble_000001.txt"):
+        (root / "jpg" / name).touch()
+    assert [path.stem for path in load_oxford(root).images] == sorted(_IMAGES)
+
+
+def test_a_query_may_have_no_positives(root: Path) -> None:
+    (root / "gt" / "keble_5_good.txt").write_text("\n")
+    query = load_oxford(root).queries[1]
+    assert (query.positives.size, query.junk.size) == (0, 0)
+    assert query.positives.dtype.kind == "i"
+
+
+@pytest.fixture
+def paris(tmp_path: Path) -> Path:
+    """As packed: a folder a landmark, in one named paris, and web pages among the images."""
+    files = ("defense/paris_defense_000605", "louvre/paris_louvre_000001", "louvre/paris_louvre_000136")
+    for file in (*files, "eiffel/paris_eiffel_000007", "eiffel/paris_eiffel_000128"):
+        path = tmp_path / "jpg" / "paris" / f"{file}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("<html>302 Found</html>")
+    (tmp_path / "gt").mkdir()
+    for name, text in {
+        "defense_1_query.txt": "paris_defense_000605 1 2 30 40\n",
+        "defense_1_good.txt": "paris_defense_000605\nparis_eiffel_000128\n",
+        "defense_1_ok.txt": "paris_louvre_000136\n",
+        "defense_1_junk.txt": "paris_louvre_000001\n",
+    }.items():
+        (tmp_path / "gt" / name).write_text(text)
+    return tmp_path
+
+
+def test_images_in_folders_are_known_by_their_names_alone(paris: Path) -> None:
+    found = load_oxford(paris, "paris6k")
+    assert [path.relative_to(paris / "jpg").as_posix() for path in found.images] == [
+        "paris/defense/paris_defense_000605.jpg",
+        "paris/eiffel/paris_eiffel_000007.jpg",
+        "paris/eiffel/paris_eiffel_000128.jpg",
+        "paris/louvre/paris_louvre_000001.jpg",
+    ]
+    (query,) = found.queries
+    assert query.path == paris / "jpg" / "paris" / "defense" / "paris_defense_000605.jpg"
+    assert (query.positives.tolist(), query.junk.tolist()) == ([0, 2], [3])
+
+
+def test_the_corrupt_files_of_paris_are_left_out_also_where_a_list_names_them(
+    paris: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert "paris_louvre_000136" not in {path.stem for path in load_oxford(paris).images}
+    assert "corrupt files left out: 1" in caplog.text
+    assert len(PARIS_CORRUPT) == 20
+    assert {"paris_pompidou_000640", "paris_triomphe_000867"} <= PARIS_CORRUPT
+
+
+def test_a_list_of_corrupt_files_is_heeded(paris: Path) -> None:
+    (paris / "corrupt.txt").write_text("eiffel/paris_eiffel_000128.jpg\n")
+    (query,) = (found := load_oxford(paris)).queries
+    assert len(found.images) == 3
+    assert (query.positives.tolist(), query.junk.tolist()) == ([0], [2])
+
+
+def test_an_image_in_two_folders_is_refused(paris: Path) -> None:
+    (paris / "jpg" / "paris_defense_000605.jpg").touch()
+    assert "holds 1 images in more than one of its folders: paris_defense_000605;" in _refusal(paris)
+
+
+def test_folders_that_are_links_are_followed_and_not_in_circles(paris: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "gt").symlink_to(paris / "gt")
+    (tmp_path / "linked" / "jpg").symlink_to(paris / "jpg")
+    (paris / "jpg" / "paris" / "again").symlink_to(paris / "jpg")
+    assert len(load_oxford(tmp_path / "linked").images) == 4

@@ -22,57 +22,61 @@ def _truncated(path: Path) -> Path:
     return path
 
 
+def test_two_numbers_are_the_height_and_width_exactly(tmp_path: Path):
+    path = _save(tmp_path / "a.png")  # 40 wide, 30 high
+    assert tuple(read_image(path, size=(64, 32)).shape) == (3, 64, 32)
+    assert tuple(read_image(path, size=(8, 4), box=(0.0, 0.0, 20.0, 10.0)).shape) == (3, 8, 4)
+
+
 def test_an_image_is_read_as_stored_without_a_size(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.png")
-    image_CHW = read_image(path, max_size=None)
+    image_CHW = read_image(path, size=None)
     assert image_CHW.dtype == torch.uint8
     expected_HWC = np.asarray(Image.open(path))
     assert np.array_equal(image_CHW.permute(1, 2, 0).numpy(), expected_HWC)
 
 
-@pytest.mark.parametrize(("max_size", "shape"), [(20, (3, 15, 20)), (40, (3, 30, 40)), (999, (3, 30, 40))])
-def test_an_image_shrinks_to_the_size_but_is_never_enlarged(
-    tmp_path: Path, max_size: int, shape: tuple[int, ...]
-) -> None:
-    assert tuple(read_image(_save(tmp_path / "a.png"), max_size=max_size).shape) == shape
+@pytest.mark.parametrize(("size", "shape"), [(20, (3, 15, 20)), (40, (3, 30, 40)), (999, (3, 30, 40))])
+def test_an_image_shrinks_to_the_size_but_is_never_enlarged(tmp_path: Path, size: int, shape: tuple[int, ...]) -> None:
+    assert tuple(read_image(_save(tmp_path / "a.png"), size=size).shape) == shape
 
 
 def test_a_grey_image_is_read_with_three_channels(tmp_path: Path) -> None:
     Image.new("L", (8, 6), 77).save(tmp_path / "grey.png")
-    image_CHW = read_image(tmp_path / "grey.png", max_size=None)
+    image_CHW = read_image(tmp_path / "grey.png", size=None)
     assert tuple(image_CHW.shape) == (3, 6, 8)
     assert image_CHW.unique().tolist() == [77]
 
 
 def test_box_corners_are_rounded_one_by_one(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.png")
-    cut_CHW = read_image(path, max_size=None, box=(3.4, 4.6, 20.6, 15.4))
-    assert torch.equal(cut_CHW, read_image(path, max_size=None)[:, 5:15, 3:21])
+    cut_CHW = read_image(path, size=None, box=(3.4, 4.6, 20.6, 15.4))
+    assert torch.equal(cut_CHW, read_image(path, size=None)[:, 5:15, 3:21])
 
 
 def test_a_query_is_scaled_by_the_factor_of_its_full_image(tmp_path: Path) -> None:
     # 200 → 100 halves the full image, so the cut of 80 × 50 becomes 40 × 25.
     path = _save(tmp_path / "a.png", (200, 100))
-    assert tuple(read_image(path, max_size=100, box=(10.0, 10.0, 90.0, 60.0)).shape) == (3, 25, 40)
+    assert tuple(read_image(path, size=100, box=(10.0, 10.0, 90.0, 60.0)).shape) == (3, 25, 40)
 
 
 def test_a_query_is_cut_before_it_is_scaled(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.png", (200, 100))
     cut = Image.open(path).crop((10, 10, 90, 60))
     cut.thumbnail((40.0, 40.0), Image.Resampling.LANCZOS)
-    read_HWC = read_image(path, max_size=100, box=(10.0, 10.0, 90.0, 60.0)).permute(1, 2, 0).numpy()
+    read_HWC = read_image(path, size=100, box=(10.0, 10.0, 90.0, 60.0)).permute(1, 2, 0).numpy()
     assert np.array_equal(read_HWC, np.asarray(cut))
 
 
 def test_a_query_smaller_than_a_pixel_after_scaling_keeps_one_pixel(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.png", (200, 100))
-    assert tuple(read_image(path, max_size=10, box=(0.0, 0.0, 4.0, 2.0)).shape) == (3, 1, 1)
+    assert tuple(read_image(path, size=10, box=(0.0, 0.0, 4.0, 2.0)).shape) == (3, 1, 1)
 
 
 def test_a_truncated_jpeg_is_unreadable(tmp_path: Path) -> None:
     path = _truncated(tmp_path / "jpg" / "half.jpg")
     with pytest.raises(UnreadableImagesError, match=r"^1 unreadable image: jpg/half\.jpg \(") as caught:
-        read_image(path, max_size=None)
+        read_image(path, size=None)
     assert caught.value.paths == (path,)
 
 
@@ -80,7 +84,7 @@ def test_a_web_page_named_jpg_and_a_missing_file_are_unreadable(tmp_path: Path) 
     (tmp_path / "page.jpg").write_text("<html>not found</html>")
     for name in ("page.jpg", "missing.jpg"):
         with pytest.raises(UnreadableImagesError, match=name):
-            read_image(tmp_path / name, max_size=None)
+            read_image(tmp_path / name, size=None)
 
 
 def test_reading_many_names_every_unreadable_image(tmp_path: Path) -> None:
@@ -128,7 +132,7 @@ def test_a_reader_stays_within_its_memory(tmp_path: Path) -> None:
 
 
 def test_a_reader_refuses_a_size_below_one_pixel() -> None:
-    with pytest.raises(ValueError, match="max_size is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="size is 0; it must be at least 1"):
         ImageReader(0)
 
 

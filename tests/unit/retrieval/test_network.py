@@ -1,8 +1,9 @@
 import pytest
-import safetensors.torch
 import torch
 from torchvision.models import get_model
 
+from pruning.groups import find_groups
+from pruning.surgery import cut
 from retrieval.network import BACKBONES, POOLINGS, build_network
 
 # Channels, and positions along the side of a 64-pixel image.
@@ -82,41 +83,28 @@ def test_an_unknown_name_is_refused_with_the_nearest():
         build_network("resnet18", pooling="gme")
 
 
-def test_weights_come_back_from_a_file(tmp_path):
-    network = build_network("mini_resnet", descriptor_size=8)
-    for name, save in (("w.safetensors", safetensors.torch.save_file), ("w.pth", torch.save)):
-        save(network.state_dict(), tmp_path / name)
-        loaded = build_network("mini_resnet", descriptor_size=8, weights=tmp_path / name)
-        assert all(torch.equal(a, b) for a, b in zip(network.parameters(), loaded.parameters(), strict=True))
+def test_with_unit_pooled_the_projection_sees_vectors_of_unit_length():
+    network = build_network("mini_resnet", descriptor_size=8, unit_pooled=True).eval()
+    seen = []
+    network.projection.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network(torch.randn(3, 3, 64, 64))
+    assert torch.allclose(seen[0].norm(dim=1), torch.ones(3), atol=1e-6)
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path):
-    safetensors.torch.save_file(build_network("mini_resnet").state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(ValueError, match="does not fit"):
-        build_network("mini_resnet", descriptor_size=8, weights=tmp_path / "w.safetensors")
-    with pytest.raises(ValueError, match="does not exist"):
-        build_network("mini_resnet", weights=tmp_path / "none.safetensors")
+def test_unit_pooled_without_a_projection_is_refused():
+    with pytest.raises(ValueError, match="unit_pooled needs a descriptor_size"):
+        build_network("mini_resnet", unit_pooled=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("w.safetensors", b"garbage"), ("w.pth", b"garbage"), ("w.pth", b"")],
-    ids=["safetensors", "pickle", "empty"],
-)
-def test_a_weights_file_that_is_damaged_is_refused_by_name(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{name} cannot be read"):
-        build_network("mini_resnet", weights=tmp_path / name)
-
-
-def test_a_file_that_holds_no_state_dict_is_refused(tmp_path):
-    torch.save([1, 2], tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=r"w\.pth does not fit"):
-        build_network("mini_resnet", weights=tmp_path / "w.pth")
-
-
-def test_weights_that_nobody_published_are_refused():
-    with pytest.raises(ValueError, match="mini_resnet has no imagenet weights"):
-        build_network("mini_resnet", weights="imagenet")
-    with pytest.raises(ValueError, match="does not exist"):
-        build_network("mini_resnet", weights="")
+def test_a_network_that_whitens_can_be_cut():
+    network = build_network("mini_resnet", descriptor_size=24, unit_pooled=True).eval()
+    example = torch.zeros(1, 3, 64, 64)
+    groups = [group for group in find_groups(network, example) if not group.locked]
+    plain = find_groups(build_network("mini_resnet", descriptor_size=24), example)
+    assert groups == [group for group in plain if not group.locked]
+    plan = {group.id: tuple(range(8, group.width)) for group in groups}
+    small = cut(network, plan, example)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in network.parameters())
+    with torch.no_grad():
+        assert small(torch.randn(2, 3, 64, 64)).shape == (2, 24)

@@ -33,6 +33,18 @@ def test_descriptors_and_logits_come_from_behind_the_neck(network):
     assert torch.allclose(logits, necked @ network.classifier.weight.T, atol=1e-6)
 
 
+def test_training_is_given_the_feature_before_the_neck_as_well(network):
+    network.eval()
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        network.neck.running_mean.normal_()
+        descriptors, features, logits = network.training_outputs(images)
+        assert torch.equal(features, network.projection(network.pooling(network.backbone(images))))
+        assert torch.equal(descriptors, network(images))
+        assert torch.equal(logits, network.all_outputs(images)[1])
+        assert not torch.allclose(F.normalize(features, dim=1), descriptors, atol=1e-3)
+
+
 def test_the_necks_shift_stays_zero_in_training_and_its_scale_does_not(network):
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.01)
     _, logits = network.train().all_outputs(torch.randn(8, 3, 32, 32))

@@ -37,9 +37,18 @@ def test_every_sweep_that_comes_along_loads(file):
         ("image_size = 64\n\n[network]", 'image_size = 64\nreport_on = "val"\n\n[network]', "select_on and report_on"),
         ('name = "mini_resnet"', 'name = "mini_resnet"\nweights = "imagenet"', "no imagenet weights"),
         ('preset = "filters"', 'preset = "filtres"', "unknown preset 'filtres'.*nearest: 'filters'"),
-        ("trials = 4", 'trials = 4\nobjectives = ["speedup"]', 'search: objectives are .* "map" first'),
-        ("trials = 4", 'trials = 4\nobjectives = ["map"]', 'search: objectives are .* "map" first, then others'),
-        ("trials = 4", "trials = 4\nobjectives = []", 'search: objectives are .* "map" first'),
+        ("trials = 4", 'trials = 4\nobjectives = ["speedup"]', "search: objectives are .*: a quality first"),
+        ("trials = 4", 'trials = 4\nobjectives = ["map"]', "search: objectives are .*, then one or two costs"),
+        ("trials = 4", "trials = 4\nobjectives = []", "search: objectives are .*: a quality first"),
+        ("trials = 4", 'trials = 4\nobjectives = ["map", "speedpu"]', "search: unknown objective 'speedpu'.*'speedup'"),
+        (
+            "trials = 4",
+            'trials = 4\nobjectives = ["map_asymmetric", "speedup"]',
+            "no trial reports the objective 'map_asymmetric': it needs evaluation.gallery",
+        ),
+        ("trials = 4", 'trials = 4\nobjectives = ["map", "search_ms"]', "it needs an evaluation.index other than"),
+        ("trials = 4", 'trials = 4\nobjectives = ["map", "seconds"]', "no trial reports the objective 'seconds'"),
+        ("[search]", '[loss]\nname = "reid"\n[search]', "network.head is 'plain' and loss.name 'reid'"),
         ('preset = "filters"', 'preset = "filters"\nname = "x"', "unknown key 'space.name'"),
         ('preset = "filters"', 'preset = "filters"\nmethods = ["l1", "l1"]', "each once"),
         (
@@ -50,7 +59,7 @@ def test_every_sweep_that_comes_along_loads(file):
         ('preset = "filters"', 'preset = "trained_pq"\nsparsity = {penalty = inf}', "space.sparsity.penalty: .*finite"),
         ('preset = "filters"', 'preset = "trained_pq"\nsparsity = {threshold = [0, 1]}', "either a range of shares or"),
         ('preset = "filters"', 'preset = "trained_pq"\nquantization = {bits_offset = 30}', "bits_offset: .*not 30"),
-        ("trials = 4", 'trials = 4\nobjectives = ["speedup", "map"]', 'search: objectives are .*\\"map\\" first'),
+        ("trials = 4", 'trials = 4\nobjectives = ["speedup", "map"]', "search: objectives are .*: a quality first"),
         ('preset = "filters"', 'preset = "filters"\nofset = 0.1', "unknown key 'space.ofset': did you mean 'offset'"),
         (
             'preset = "filters"',
@@ -127,3 +136,70 @@ def test_budget_and_resources_do_not_make_another_sweep_and_everything_else_does
     tiny_sweep.write_text(tiny_sweep.read_text() + "\n[resources]\ncpus = 2\n")
     assert load_config(tiny_sweep).identity == config.identity
     assert load_config(changed(tiny_sweep, "epochs = 2\nsteps_per_epoch = 2", "epochs = 3")).identity != config.identity
+
+
+def test_objectives_may_be_any_quality_and_any_costs(tiny_sweep):
+    asked = ("recall_at_1", "macs", "size_bytes")
+    changed(tiny_sweep, "trials = 4", f"trials = 4\nobjectives = {list(asked)}")
+    config = load_config(tiny_sweep)
+    assert config.search.objectives == asked
+    config.check_reported("places")
+    with pytest.raises(ValueError, match="'recall_at_1': it needs places queries"):
+        config.check_reported("classic")
+
+
+def test_the_command_line_replaces_any_key(tiny_sweep):
+    overrides = [
+        "dense.epochs=7",
+        "dense.learning_rate = 1e-2",
+        "network.pooling=mac",
+        'search.objectives=["map", "compression"]',
+        "space.level=[0, 0.5]",
+        "resources.cpus=2",
+        "data.select_on=one/two words",
+        "search.seed=1",
+        "search.seed=2",
+    ]
+    config = load_config(tiny_sweep, trials=9, overrides=overrides)
+    assert (config.dense.epochs, config.dense.learning_rate, config.network.pooling) == (7, 0.01, "mac")
+    assert config.search.objectives == ("map", "compression")
+    assert config.space.resolve().level == (0, 0.5)
+    assert (config.resources.cpus, config.data.select_on.path) == (2, "one/two words")
+    assert (config.search.seed, config.search.trials) == (2, 9)
+
+
+def test_a_section_of_a_preset_is_replaced_key_by_key(tiny_sweep):
+    changed(tiny_sweep, 'preset = "filters"', 'preset = "filters_pq"')
+    before, after = (load_config(tiny_sweep, overrides=each) for each in ((), ["space.quantization.bits=[3, 4]"]))
+    quantization = after.space.resolve().quantization
+    assert quantization.bits == (3, 4)
+    assert quantization.epochs == before.space.resolve().quantization.epochs
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dense.epohcs=3", "unknown key 'dense.epohcs': did you mean 'epochs'"),
+        ("dnese.epochs=3", "unknown key 'dnese': did you mean 'dense'"),
+        ("dense.epochs=many", "dense.epochs: .*valid integer.*not 'many'"),
+        ("dense.epochs=-1", "dense.epochs: .*greater than or equal to 0, not -1"),
+        ("dense.epochs=0", "cosine_softmax has class directions to train"),
+        ("space.levle=[0, 0.5]", "unknown key 'space.levle': did you mean 'level'"),
+        ("space.level=[0, 1]", "space.level.1: .*less than 1"),
+        ("name.first=tiny", "--set name.first=tiny: 'name' is a value in the file, not a section"),
+        ("dense.epochs", "--set dense.epochs: KEY=VALUE is right"),
+        ("dense..epochs=3", "KEY=VALUE is right"),
+        ("=3", "KEY=VALUE is right"),
+        ("search.objectives=[map, speedup]", "the value is not TOML"),
+        ("dense.epochs=", "dense.epochs: .*valid integer"),
+        ("dense.epochs=3\nname = 1", "dense.epochs: .*valid integer"),
+    ],
+)
+def test_an_override_is_checked_like_the_file(tiny_sweep, override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(tiny_sweep, overrides=[override])
+
+
+def test_an_overridden_sweep_is_another_one(tiny_sweep):
+    assert load_config(tiny_sweep, overrides=["dense.epochs=3"]).identity != load_config(tiny_sweep).identity
+    assert load_config(tiny_sweep, overrides=["dense.epochs=2"]).identity == load_config(tiny_sweep).identity

@@ -1,7 +1,7 @@
 import pytest
 
 from pruning.schedule import Schedule
-from search.pick import Limit, NothingFitsError, pick
+from search.pick import Limit, NothingFitsError, describe, pick
 from tracking.front import build_front
 from tracking.record import TrialRecord
 
@@ -47,6 +47,26 @@ def test_where_a_sweep_was_after_size_the_smallest_is_chosen():
     choice = pick(after_size, [MAP])
     assert (choice.point.number, choice.runner_up.number) == (1, 2)
     assert choice.why == "the smallest of 3 trials with mAP ≥ 66.0%"
+
+
+def test_of_costs_where_less_is_better_the_least_is_chosen():
+    figures = [(0.90, 3e9), (0.85, 1e9), (0.86, 2e9)]
+    records = [
+        TrialRecord(
+            number=number,
+            status="finished",
+            schedule=SCHEDULE,
+            metrics={"map": 0.7, "speedup": 1.0, "recall_at_1": recall, "macs": macs},
+        )
+        for number, (recall, macs) in enumerate(figures)
+    ]
+    objectives = ("recall_at_1", "macs")
+    after_macs = build_front("s", records, {"map": 0.7, "macs": 4e9}, objectives=objectives, provenance={})
+    choice = pick(after_macs, [MAP])
+    assert (choice.point.number, choice.runner_up.number) == (1, 2)
+    assert choice.why == "the lightest of 3 trials with mAP ≥ 66.0%"
+    assert "R@1 85.0%, test R@1 –, GMACs 1.00, speedup ×1.00" in describe(choice.point, objectives)
+    assert "most accurate" in pick(after_macs, [Limit("--min-speedup", "speedup", 0.5)]).why
 
 
 def test_with_a_floor_under_speed_the_most_accurate_is_chosen():

@@ -52,3 +52,18 @@ def test_in_a_terminal_the_summary_stays_at_the_bottom_and_lines_do_not_repeat_i
     text = output.getvalue()
     assert "1/4 trials" in text
     assert "MACs ÷ 3.00  [" not in text
+
+
+def test_the_summary_follows_the_objectives():
+    console = Console(file=io.StringIO(), width=200)
+    records = [
+        TrialRecord(
+            number=number,
+            status="finished",
+            schedule=SCHEDULE,
+            metrics={"map": 0.5, "speedup": 1.0, "recall_at_1": recall, "macs": macs},
+        )
+        for number, (recall, macs) in enumerate([(0.9, 3e9), (0.8, 2e9), (0.7, 4e9)])
+    ]
+    shown = SweepProgress(console, records, trials=4, epochs=2, objectives=("recall_at_1", "macs"))
+    assert "| best R@1 90.0% | front 2 |" in shown.summary()

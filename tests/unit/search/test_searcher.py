@@ -77,6 +77,12 @@ def test_the_values_told_are_those_of_the_record(tmp_path):
     assert study_of(tmp_path).trials[1].values == [pytest.approx(0.8 - 0.25), pytest.approx(2.0)]
 
 
+def test_costs_are_minimised_where_less_is_better(tmp_path):
+    study = open_study(tmp_path / "journal.log", ("recall_at_1", "macs", "speedup"), "tpe", 0)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MAXIMIZE"]
+    assert study.metric_names == ["recall_at_1", "macs", "speedup"]
+
+
 def test_no_more_than_allowed_run_at_once_nor_more_than_the_budget_needs(tmp_path):
     search = searcher(tmp_path, trials=3, concurrent=2)
     first, second = search.suggest("a"), search.suggest("b")

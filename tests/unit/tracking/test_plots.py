@@ -205,3 +205,44 @@ def test_the_ledger_and_the_hover_tell_how_weights_are_coded(front):
     assert line.rstrip(" │").endswith(" 3")
     texts = _trace(front.model_copy(update={"points": (coded,)}), coded.method).hovertext
     assert "3 to 5 bits (kmeans), 48.0% pruned" in texts[0]
+
+
+@pytest.fixture
+def recall_front(make_record):
+    """A front of recall over multiply-adds, where less is better."""
+    figures = [(0.9, 3e9), (0.8, 1e9), (0.7, 2e9)]
+    records = [
+        make_record(
+            number,
+            0.5,
+            1.5,
+            metrics={"map": 0.5, "speedup": 1.5, "recall_at_1": recall, "macs": macs, "test_recall_at_1": 0.6},
+        )
+        for number, (recall, macs) in enumerate(figures)
+    ]
+    dense = {"map": 0.6, "recall_at_1": 0.95, "macs": 4e9, "test_recall_at_1": 0.7}
+    return build_front("places", records, dense, ("recall_at_1", "macs"), provenance={})
+
+
+def test_the_axes_follow_the_objectives(recall_front):
+    layout = interactive_chart(recall_front).layout
+    assert layout.yaxis.title.text == "R@1 on the validation queries"
+    assert layout.xaxis.title.text == "GMACs: multiply-adds of one image, counted"
+    assert layout.xaxis.tickprefix == ""
+    stairs = _trace(recall_front, "front")
+    assert (stairs.x, stairs.y) == ((3.0, 1.0), (0.9, 0.8))
+    dense = _trace(recall_front, "dense")
+    assert (dense.x, dense.y) == ((4.0, 4.0), (0.95, 0.7))
+    axes = front_figure(recall_front).axes[0]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == (layout.yaxis.title.text, layout.xaxis.title.text)
+
+
+def test_the_page_and_the_table_follow_the_objectives(recall_front):
+    text = " ".join(" ".join(_Outline(front_html(recall_front)).text).split())
+    assert "places: GMACs against R@1" in text
+    assert "dense R@1 95.0% lightest on the front 1.00 GMACs" in text
+    assert "test R@1 speedup MACs ÷ MB GMACs" in text
+    assert "measured from R@1 0.0%, GMACs 4.00." in text
+    hover = _trace(recall_front, "plfp").hovertext[0]
+    assert "R@1 90.0% · −5.0 points vs dense" in hover
+    assert "test R@1 60.0%" in hover

@@ -101,6 +101,19 @@ def test_every_metric_says_what_it_means_in_one_sentence():
     assert all(metric.meaning.count(". ") == 0 and metric.meaning.endswith(".") for metric in METRICS.values())
 
 
+def test_every_quality_has_a_twin_on_the_test_queries():
+    qualities = {key for key, metric in METRICS.items() if metric.is_quality and not key.startswith("test_")}
+    assert {"map", "map_hard", "mp_at_10_easy", "cmc_at_1", "recall_at_20", "map_asymmetric"} <= qualities
+    for key in qualities:
+        assert METRICS[f"test_{key}"].label == f"test {METRICS[key].label}"
+        assert METRICS[f"test_{key}"].is_quality
+        assert "test queries" in METRICS[f"test_{key}"].meaning
+
+
+def test_a_sign_tells_which_side_is_better():
+    assert [METRICS[key].sign for key in ("map", "latency_ms", "map_low")] == [1, -1, 0]
+
+
 def test_metrics_are_shown_as_a_person_reads_them():
     assert METRICS["map"].show(0.8244) == "82.4%"
     assert METRICS["speedup"].show(2.154) == "×2.15"

@@ -158,6 +158,7 @@ def test_only_the_runs_on_the_newest_front_are_tagged_true(make_record, folder):
         assert store.close() == []
     shown = _Shown(folder)
     assert [shown.trials[number].data.tags["prunefront.on_front"] for number in (0, 1)] == ["false", "true"]
+    assert shown.parents[0].data.tags["prunefront.objectives"] == "map, speedup"
     names = {item.path for item in shown.client.list_artifacts(shown.parents[0].info.run_id)}
     assert {"front.html", "front.json", "front.parquet"} <= names
 

@@ -9,8 +9,10 @@ from pruning.schedule import Quantization, Schedule
 from retrieval.latency import Speedup
 from tracking.record import METRICS
 from trainables.baseline import Baseline, baseline_identity, build_dense, find_baseline, train_baseline
+from trainables.settings import DescriptorSettings
 from trainables.trial import Trial, replay
 
+PLAIN = DescriptorSettings()
 SPEEDUP = Speedup(dense_latency_ms=2.0, latency_ms=1.0, speedup=2.0, speedup_low=1.9, speedup_high=2.1)
 
 
@@ -86,7 +88,7 @@ def test_a_last_stage_ends_with_few_values_a_layer_and_a_small_file(tiny_setting
     assert float((weight == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
     unpacked = unpack(outcome.packed)
     assert same_state(unpacked, dict(outcome.network.state_dict()))
-    rebuilt = replay(tiny_baseline.network(), outcome.plan, unpacked, 64)
+    rebuilt = replay(tiny_baseline.network(), outcome.plan, unpacked, 64, PLAIN)
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(rebuilt(images), outcome.network(images))
@@ -172,7 +174,7 @@ def test_scratch_starts_from_new_weights_that_follow_from_the_seed(tiny_settings
     assert {key: value.shape for key, value in new.items()} == {key: value.shape for key, value in learned.items()}
     assert not torch.equal(new["backbone.conv1.weight"], learned["backbone.conv1.weight"])
     torch.manual_seed(tiny_settings.dense.seed)  # the seed of both trainings: rewinding to that start is another method
-    dense_start = build_dense(tiny_settings.network)
+    dense_start = build_dense(tiny_settings.network, 16)
     kept = trials[0].plan["backbone.conv1"]
     assert not torch.equal(new["backbone.conv1.weight"], dense_start.backbone.conv1.weight[list(kept)])
     other = tiny_settings.model_copy(update={"finetune": tiny_settings.finetune.model_copy(update={"seed": 5})})
@@ -204,7 +206,7 @@ def test_an_open_descriptor_shrinks_and_the_loss_follows(bare, method, then_code
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert outcome.network(images).shape == (2, 64)
-        rebuilt = replay(baseline.network(), outcome.plan, dict(outcome.network.state_dict()), 64)
+        rebuilt = replay(baseline.network(), outcome.plan, dict(outcome.network.state_dict()), 64, PLAIN)
         assert torch.equal(rebuilt(images), outcome.network(images))
     expected = 128 if method == "fpgm" and not then_coded else 64
     assert trial._stage.training.loss.directions_CD.shape[1] == expected
@@ -254,7 +256,7 @@ def test_a_finished_network_is_rebuilt_from_its_plan_and_weights(tiny_settings, 
     trial = Trial(schedule("fpgm", epochs=1), tiny_settings, tiny_baseline)
     trial.step()
     outcome = trial.finish(measure=None)
-    rebuilt = replay(tiny_baseline.network(), outcome.plan, dict(outcome.network.state_dict()), 64)
+    rebuilt = replay(tiny_baseline.network(), outcome.plan, dict(outcome.network.state_dict()), 64, PLAIN)
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(rebuilt(images), outcome.network(images))

@@ -1,0 +1,115 @@
+"""Databases made larger by images that answer no query: Flickr100k (Oxford105k, Paris106k) and the million of R1M."""
+
+import logging
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import overload
+
+from retrieval.datasets.base import Images, RetrievalSet, name_few
+from retrieval.datasets.image_files import list_images
+from retrieval.datasets.missing import MissingImagesError
+
+_log = logging.getLogger(__name__)
+
+FLICKR_UNREADABLE = frozenset(
+    f"{tag}/{tag}_{number}.jpg"
+    for tag, number in (
+        ("06", "000443"),
+        ("autumn", "000335"),
+        ("baby", "001317"),
+        ("cat", "001894"),
+        ("festival", "001907"),
+        ("green", "002662"),
+        ("park", "001319"),
+        ("portrait", "000801"),
+        ("river", "001733"),
+        ("school", "001535"),
+    )
+)
+"""The files of Flickr100k that no decoder reads, by the last two parts of their names."""
+
+
+class Joined(Sequence[Path]):
+    """Several sequences of images one after the other, none of them copied."""
+
+    def __init__(self, *parts: Sequence[Path]) -> None:
+        self.parts = tuple(parts)
+        self._ends = tuple(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Path]: ...
+    def __getitem__(self, index: int | slice) -> Path | Sequence[Path]:
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        at = index + len(self) if index < 0 else index
+        if not 0 <= at < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        part = bisect_right(self._ends, at)
+        return self.parts[part][at - (self._ends[part - 1] if part else 0)]
+
+
+def add_distractors(retrieval_set: RetrievalSet, images: Images) -> RetrievalSet:
+    """The same queries over a larger database: `images` after its own, so that all indices keep their meaning.
+
+    Each of `images` is a wrong answer to every query. Raises ValueError for a set with cameras, coordinates or
+    panoramas, where an image is more than a file.
+    """
+    if retrieval_set.cameras is not None or retrieval_set.coordinates is not None or retrieval_set.panorama > 1:
+        raise ValueError(
+            f"{retrieval_set.name}: its images have cameras, coordinates or panoramas, and those of {images.root} "
+            "have none; distractors can be added to landmark sets only"
+        )
+    return replace(
+        retrieval_set,
+        name=f"{retrieval_set.name}+{images.root.name}",
+        images=Joined(retrieval_set.images, images),
+    )
+
+
+def load_flickr100k(root: Path) -> Images:
+    """Every image below `root` in the order of its names, as published `<tag>/<tag>_<number>.jpg`.
+
+    The ten files known to be unreadable are left out, and a line of the log says so. Raises ValueError when there is
+    no image.
+    """
+    found = list_images(root)
+    names = [name for name in found if "/".join(name.rsplit("/", 2)[-2:]) not in FLICKR_UNREADABLE]
+    if not names:
+        raise ValueError(f"{root} is missing or holds no image; it must hold <tag>/<tag>_<number>.jpg")
+    if len(names) < len(found):
+        _log.info("%s: files known to be unreadable, left out: %d", root, len(found) - len(names))
+    return Images(root, names)
+
+
+def load_revisitop1m(root: Path) -> Images:
+    """The images of `revisitop1m.txt`, one name a line, below `jpg/`, in the order of the list.
+
+    From Radenović et al., CVPR 2018 (R1M). Raises ValueError when the list is missing or empty, or names files that
+    are not there.
+    """
+    file = root / "revisitop1m.txt"
+    try:
+        names = dict.fromkeys(line for line in file.read_text(encoding="utf-8").splitlines() if line)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be opened ({error.strerror}); it must name one image a line") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is no text ({error.reason}); it must name one image a line") from error
+    if not names:
+        raise ValueError(f"{file} is empty; it must name one image a line")
+    there = set(list_images(root / "jpg"))
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise MissingImagesError(
+            f"{file} names {len(missing)} of {len(names)} images that are not in {root / 'jpg'}: {name_few(missing)}; "
+            "unpack every revisitop1m.*.tar.gz there",
+            [root / "jpg" / name for name in missing],
+        )
+    return Images(root, [f"jpg/{name}" for name in names])

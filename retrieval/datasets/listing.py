@@ -1,0 +1,74 @@
+"""What lies in folders of images, and which of the names in a list are there: folders are listed, not files looked up.
+
+Names are POSIX and relative to a root. `image_files` walks through folders of any depth.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from retrieval.datasets.base import name_few
+from retrieval.datasets.image_files import IMAGE_SUFFIXES
+from retrieval.datasets.missing import MissingImagesError
+
+_STRAY = re.compile(r"^$|^/|(?:^|/)\.\.(?:/|$)|[\0\n\r]")
+
+
+def list_folder(root: Path, folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
+    """The images directly in a folder below `root`, as sorted names below `root`; none when there is no such folder.
+
+    `suffixes` are in small letters and met by capitals too; hidden files are left out.
+    """
+    names = (name for name, is_folder in _entries(root, folder) if not is_folder)
+    return sorted(
+        name for name in names if name.lower().endswith(suffixes) and not name.rpartition("/")[2].startswith(".")
+    )
+
+
+def find_on_disk(root: Path, names: Sequence[str], *, any_suffix: bool = False) -> list[str | None]:
+    """For each name the one that its file has on disk, None where there is no such file.
+
+    With `any_suffix` an image may be there under another of `IMAGE_SUFFIXES` instead, in small or capital letters.
+    """
+    folders = {name.rpartition("/")[0] for name in names}
+    there = {name for folder in folders for name, is_folder in _entries(root, folder) if not is_folder}
+    if not any_suffix:
+        return [name if name in there else None for name in names]
+    return [name if name in there else _under_another_suffix(name, there) for name in names]
+
+
+def check_inside(file: Path, names: Sequence[str]) -> None:
+    """Raises ValueError of one line when `file` lists names that cannot be those of files below a folder."""
+    strays = [repr(name) for name in names if _STRAY.search(name)]
+    if strays:
+        raise ValueError(
+            f"{file} lists {len(strays)} paths that lead out of their folder, or nowhere: {name_few(strays)}; "
+            "paths relative to it, on one line, without '..', are right"
+        )
+
+
+def missing_images(file: Path, root: Path, missing: Sequence[str]) -> MissingImagesError:
+    """The error, of one line, that `file` names images that are not below `root`."""
+    noun = "image that is" if len(missing) == 1 else "images that are"
+    message = (
+        f"{file} names {len(missing)} {noun} not in {root}: {name_few(missing)}; each must be there under its name"
+    )
+    return MissingImagesError(message, [root / name for name in missing])
+
+
+def _entries(root: Path, folder: str) -> Iterator[tuple[str, bool]]:
+    """Name below `root`, and whether it is a folder, of everything directly in a folder."""
+    prefix = f"{folder}/" if folder else ""
+    try:
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                yield prefix + entry.name, entry.is_dir()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _under_another_suffix(name: str, there: set[str]) -> str | None:
+    stem = os.path.splitext(name)[0]
+    others = (stem + suffix for small in IMAGE_SUFFIXES for suffix in (small, small.upper()))
+    return next((other for other in others if other in there), None)

@@ -1,0 +1,146 @@
+"""Any data set: a Parquet file that lists images, what each shows, and the split it belongs to."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet, name_few
+from retrieval.datasets.listing import check_inside, find_on_disk, missing_images
+
+_COLUMNS = ("path", "label", "split")
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows of one split: paths below the manifest's folder, and labels as indices into those of the whole file."""
+
+    paths: list[str]
+    labels_N: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class _Manifest:
+    file: Path
+    paths: list[str]
+    labels_N: Indices
+    classes: tuple[str, ...]
+    splits: list[str]
+
+    def rows(self, split: str) -> _Rows:
+        """The rows of a split in the order of the file, each image once and there on disk."""
+        chosen = [row for row, name in enumerate(self.splits) if name == split]
+        paths = [self.paths[row] for row in chosen]
+        repeated = [path for path, count in Counter(paths).items() if count > 1]
+        if repeated:
+            raise ValueError(f"{self.file} lists twice in split {split!r}: {name_few(repeated)}; once is right")
+        check_inside(self.file, paths)
+        found = find_on_disk(self.file.parent, paths)
+        missing = [path for path, there in zip(paths, found, strict=True) if there is None]
+        if missing:
+            raise missing_images(self.file, self.file.parent, missing)
+        return _Rows(paths, self.labels_N[chosen])
+
+    def no_split(self, split: str) -> ValueError:
+        """The error that a split has no rows."""
+        there = name_few([repr(name) for name in sorted(set(self.splits))]) or "none"
+        return ValueError(f"{self.file} has no row of split {split!r}; its splits are {there}")
+
+
+def load_manifest(file: Path, split: str = "test") -> RetrievalSet:
+    """Read a database, the rows of `split`, and its queries, the rows of `<split>_query`.
+
+    Without such rows every image whose label another one has is a query. Positives have the query's label; the query's
+    own image, where it is in the database, is junk. Scored by the classic protocol.
+
+    The file has the columns `path` (relative to its folder), `label` (texts or integers) and `split`; others are left
+    alone. Raises ValueError of one line: for a file that is no Parquet, a column that is missing or of another type, an
+    empty field, a split without rows or queries, an image listed twice, and images that are not there, counted.
+    """
+    manifest = _read(file)
+    database, queries = manifest.rows(split), manifest.rows(f"{split}_query")
+    if not database.paths:
+        raise manifest.no_split(split)
+    if not queries.paths:
+        queries = _those_with_an_answer(database)
+    if not queries.paths:
+        raise ValueError(f"{file}: no label of split {split!r} has two images; queries need another to find")
+    return RetrievalSet(f"{file.stem}_{split}", Images(file.parent, database.paths), _ask(file, database, queries))
+
+
+def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
+    """Read the rows of `split` as labelled images; classes are in the order of the labels.
+
+    Raises ValueError as `load_manifest` does.
+    """
+    manifest = _read(file)
+    rows = manifest.rows(split)
+    if not rows.paths:
+        raise manifest.no_split(split)
+    seen, labels = np.unique(rows.labels_N, return_inverse=True)
+    return TrainingSet(Images(file.parent, rows.paths), labels, tuple(manifest.classes[label] for label in seen))
+
+
+def _read(file: Path) -> _Manifest:
+    table = _table(file)
+    paths, labels, splits = (_values(file, table, column) for column in _COLUMNS)
+    classes, labels_N = np.unique(np.array(labels), return_inverse=True)
+    return _Manifest(file, paths, labels_N, tuple(str(label) for label in classes), splits)
+
+
+def _table(file: Path) -> pa.Table:
+    try:
+        with pq.ParquetFile(file) as parquet:
+            missing = [column for column in _COLUMNS if column not in parquet.schema_arrow.names]
+            if not missing:
+                table = parquet.read(columns=list(_COLUMNS))
+                # Texts that are not UTF-8 would be found one at a time, later.
+                table.validate(full=True)
+                return table
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{file} cannot be read ({said}); it must be a Parquet file") from error
+    raise ValueError(f"{file} has no column {', '.join(missing)}; it needs {', '.join(_COLUMNS)}")
+
+
+def _values(file: Path, table: pa.Table, name: str) -> list[Any]:
+    column = table.column(name).combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not _is_text(column.type) and not (name == "label" and pa.types.is_integer(column.type)):
+        wanted = "texts or integers" if name == "label" else "texts"
+        raise ValueError(f"{file}: column {name} holds {column.type}; {wanted} are right")
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise ValueError(f"{file}: column {name} is empty in row {row} (the first is 0), {column.null_count} in all")
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _those_with_an_answer(database: _Rows) -> _Rows:
+    chosen = np.flatnonzero(np.bincount(database.labels_N)[database.labels_N] > 1)
+    return _Rows([database.paths[i] for i in chosen], database.labels_N[chosen])
+
+
+def _ask(file: Path, database: _Rows, queries: _Rows) -> tuple[Query, ...]:
+    index_of = {path: index for index, path in enumerate(database.paths)}
+    # Stable, so that the images of a label keep their order.
+    order = np.argsort(database.labels_N, kind="stable")
+    sorted_labels = database.labels_N[order]
+    starts = np.searchsorted(sorted_labels, queries.labels_N, side="left")
+    ends = np.searchsorted(sorted_labels, queries.labels_N, side="right")
+    found = []
+    for path, start, end in zip(queries.paths, starts, ends, strict=True):
+        itself = index_of.get(path, -1)
+        same = order[start:end]
+        junk = np.array([itself] if itself >= 0 else [], dtype=np.int64)
+        found.append(Query(path, file.parent / path, None, positives=same[same != itself], junk=junk))
+    return tuple(found)

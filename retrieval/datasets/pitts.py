@@ -1,0 +1,124 @@
+"""Pitts30k, Pitts250k, Tokyo 24/7 and TokyoTM: lists of images with coordinates in a MATLAB struct `dbStruct`.
+
+<root>/[datasets/]pitts30k_test.mat
+<root>/images/000/000000_pitch1_yaw1.jpg         the database; its folders may also lie in <root> itself
+<root>/queries_real/000/...                      the queries; also queries/ or query/
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.listing import check_inside, find_on_disk, missing_images
+from retrieval.datasets.matlab import read_struct, strings
+from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
+
+CUTOUTS = 12
+"""Cutouts of a panorama in Tokyo 24/7, one after another in its database."""
+
+_FIELDS = ("dbImageFns", "utmDb", "qImageFns", "utmQ")
+# Where the four stand in files that name their fields otherwise; TokyoTM has time stamps in between.
+_POSITIONS, _POSITIONS_WITH_TIMES = (1, 2, 3, 4), (1, 2, 4, 5)
+_DATABASE_FOLDERS = ("images", "database")
+_QUERY_FOLDERS = ("queries_real", "queries", "query")
+
+
+def load_dbstruct(mat: Path, *, panoramas: bool = False) -> RetrievalSet:
+    """Read a split to rank; right answers are at most 25 m away, whatever the file says in `posDistThr`.
+
+    Fields are read by their names, since their order differs between the files, and by position only where the names
+    differ. Images are searched beside the file and one folder above it; one may be there as .png or .jpeg where the
+    file says .jpg. With `panoramas` each 12 database images are one panorama, of which the best ranked alone counts:
+    the original protocol of Tokyo 24/7 (Torii et al., CVPR 2015), which newer code leaves out.
+
+    Raises ValueError of one line: for a file that cannot be read as a dbStruct, folders or images that are not there
+    (counted), lists and coordinates of unequal length, and panoramas of a database that is no multiple of 12.
+    """
+    return places_to_rank(_read(mat), panorama=CUTOUTS if panoramas else 1)
+
+
+def load_dbstruct_training(mat: Path) -> TrainingSet:
+    """Read a split to train on: see `places_to_train_on`. Raises ValueError as `load_dbstruct` does."""
+    return places_to_train_on(_read(mat))
+
+
+def _read(mat: Path) -> Places:
+    database_cell, database_utm, query_cell, query_utm = _fields(mat, read_struct(mat, "dbStruct"))
+    database, queries = _names(mat, database_cell), _names(mat, query_cell)
+    database_root = _folder(mat, _DATABASE_FOLDERS, database, or_bare=True)
+    query_root = _folder(mat, _QUERY_FOLDERS, queries, or_bare=False)
+    root = Path(os.path.commonpath([database_root, query_root]))
+    return Places(
+        mat.stem,
+        root,
+        _below(root, database_root, _on_disk(mat, database_root, database)),
+        _below(root, query_root, _on_disk(mat, query_root, queries)),
+        _coordinates(mat, database_utm, len(database)),
+        _coordinates(mat, query_utm, len(queries)),
+    )
+
+
+def _fields(mat: Path, struct: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Names and coordinates of the database, names and coordinates of the queries."""
+    if all(name in struct for name in _FIELDS):
+        return [np.asarray(struct[name]) for name in _FIELDS]
+    values = [np.asarray(value) for value in struct.values()]
+    for positions in (_POSITIONS, _POSITIONS_WITH_TIMES):
+        if len(values) > positions[-1]:
+            found = [values[position] for position in positions]
+            # Names are cells of texts, coordinates plain numbers.
+            if [value.dtype.kind in "OU" for value in found] == [True, False, True, False]:
+                return found
+    raise ValueError(f"{mat}: dbStruct has the fields {', '.join(struct)}; {', '.join(_FIELDS)} are needed")
+
+
+def _names(mat: Path, cell: NDArray[Any]) -> list[str]:
+    try:
+        names = strings(cell)
+    except ValueError as error:
+        raise ValueError(f"{mat}: in the list of images {error}") from error
+    if not names:
+        raise ValueError(f"{mat} lists no image of the database or no query; both are needed")
+    check_inside(mat, names)
+    return names
+
+
+def _folder(mat: Path, known: tuple[str, ...], names: list[str], *, or_bare: bool) -> Path:
+    """Where the images lie: a folder of a known name beside the file or one above it, or `or_bare` without one.
+
+    Only the database may be bare: the queries of Pitts250k have the names of database images, and would be found there.
+    """
+    bases = (mat.absolute().parent, mat.absolute().parent.parent)
+    for base in bases:
+        folders = [base / name for name in known if (base / name).is_dir()]
+        if or_bare and "/" in names[0] and (base / names[0]).parent.is_dir():
+            folders.append(base)
+        if folders:
+            return folders[0]
+    raise ValueError(f"{mat}: no folder {' or '.join(known)} in {bases[0]} or {bases[1]}; its images must lie in one")
+
+
+def _on_disk(mat: Path, root: Path, names: list[str]) -> list[str]:
+    found = find_on_disk(root, names, any_suffix=True)
+    missing = [name for name, there in zip(names, found, strict=True) if there is None]
+    if missing:
+        raise missing_images(mat, root, missing)
+    return [name for name in found if name is not None]
+
+
+def _below(root: Path, folder: Path, names: list[str]) -> list[str]:
+    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+    return [prefix + name for name in names]
+
+
+def _coordinates(mat: Path, utm_2N: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """Metres east and north, N×2, of the 2×N that MATLAB has."""
+    if utm_2N.shape != (2, count) or utm_2N.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{mat}: {count} images have {utm_2N.dtype} coordinates of shape {utm_2N.shape}; (2, {count}) is right"
+        )
+    return np.ascontiguousarray(utm_2N.T, dtype=np.float64)

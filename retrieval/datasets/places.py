@@ -1,0 +1,90 @@
+"""What the sets of place recognition share: images with coordinates, of which the near ones show the same place.
+
+Coordinates are UTM, metres east and north. Letters: N images, Q queries, P pairs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.metrics import positives_within
+
+POSITIVE_METRES = 25.0
+"""A database image at most so far from a query is a right answer."""
+TRAINING_METRES = 10.0
+"""Closer still, since two images 25 m apart often share nothing to learn from. Also the side of a class's cell."""
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """One split as it lies on disk: names below `root`, in the set's order, and where each image was taken."""
+
+    name: str
+    root: Path
+    database: list[str]
+    queries: list[str]
+    database_N2: NDArray[np.float64]
+    query_Q2: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for kind, names, metres in (
+            ("database", self.database, self.database_N2),
+            ("query", self.queries, self.query_Q2),
+        ):
+            if metres.shape != (len(names), 2) or not np.isfinite(metres).all():
+                raise ValueError(
+                    f"{self.name}: {len(names)} {kind} images have coordinates of shape {metres.shape}; "
+                    "each needs two finite numbers, metres east and north"
+                )
+
+
+def places_to_rank(places: Places, panorama: int = 1) -> RetrievalSet:
+    """The split as database and queries: a right answer is at most 25 m away, and nothing is junk.
+
+    A query without a right answer stays, as a miss. Queries are named by their files' names below `root`.
+    """
+    nothing = np.empty(0, dtype=np.int64)
+    positives = positives_within(places.database_N2, places.query_Q2, POSITIVE_METRES)
+    return RetrievalSet(
+        places.name,
+        Images(places.root, places.database),
+        tuple(
+            Query(name, places.root / name, None, near, nothing)
+            for name, near in zip(places.queries, positives, strict=True)
+        ),
+        protocol="places",
+        panorama=panorama,
+        coordinates=(places.database_N2, places.query_Q2),
+    )
+
+
+def places_to_train_on(places: Places) -> TrainingSet:
+    """The split as training images: the database, then the queries, each labelled with its cell.
+
+    Cells are squares of 10 m on the UTM grid, the classes of Berton et al., "Rethinking Visual Geo-localization for
+    Large-Scale Applications" (CosPlace), CVPR 2022. Differs from the paper: the heading does not divide a cell's
+    images, and neighbouring cells are trained together, not in groups that keep them apart.
+
+    Pairs are every query with every database image at most 10 m away, as Berton et al., "Deep Visual Geo-localization
+    Benchmark", CVPR 2022, take them; None where there is no such pair.
+    """
+    coordinates_N2 = np.concatenate([places.database_N2, places.query_Q2])
+    cells, labels = np.unique(np.floor(coordinates_N2 / TRAINING_METRES), axis=0, return_inverse=True)
+    corners = (cells * TRAINING_METRES).astype(np.int64)
+    return TrainingSet(
+        Images(places.root, places.database + places.queries),
+        labels.ravel(),
+        tuple(f"{east}E_{north}N" for east, north in corners.tolist()),
+        pairs_P2=_pairs(places),
+        coordinates_N2=coordinates_N2,
+        negative_metres=POSITIVE_METRES,
+    )
+
+
+def _pairs(places: Places) -> Indices | None:
+    near = positives_within(places.database_N2, places.query_Q2, TRAINING_METRES)
+    queries = np.repeat(np.arange(len(near)), [len(each) for each in near]) + len(places.database)
+    return np.stack([queries, np.concatenate(near)], axis=1) if queries.size else None

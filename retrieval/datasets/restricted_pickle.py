@@ -1,0 +1,235 @@
+"""Reading pickles from strangers: containers, scalars and numpy arrays come out, and nothing else is ever called.
+
+A pickle is a program, and numpy's own part in reading one can be made to take numbers for pointers. So of what a
+pickle may ask for, nothing is handed over: every name it may say stands for a function of this file, which builds an
+array from bytes after checking that they fit. All else is refused by name. What this does not guard against is a file
+made to keep the processor busy or to fill the memory several times its own size.
+"""
+
+import io
+import math
+import pickle
+import pickletools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The largest published ground truth is a hundredth of it.
+_MAX_BYTES = 1 << 30
+_WANTED = "it must be a pickle of builtin containers, numbers, texts and numpy arrays"
+_CODE = re.compile(r"[<>=|]?(?:[?]|[biufcSUO][0-9]{0,4}|[bBhHiIlLqQefdFD])")
+# Each makes an object in a way of its own, or takes one from outside the file.
+_REFUSED_OPCODES = frozenset(
+    ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER")
+)
+
+
+def load_pickle(path: Path) -> Any:
+    """What a pickle of any protocol and either Python holds; byte strings of Python 2 are read as Latin-1.
+
+    Lists, tuples, dicts, sets, numbers, texts, bytes, and numpy arrays and scalars of numbers, texts or objects that
+    are themselves among these. Raises ValueError of one line, with the file, when it is missing, damaged, above one
+    gibibyte, or asks for anything else.
+    """
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise ValueError(f"{path} has {size} bytes; a ground truth must have at most {_MAX_BYTES}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened ({error.strerror}); {_WANTED}") from error
+    try:
+        _check_opcodes(content)
+        return _settle(_Unpickler(io.BytesIO(content), encoding="latin1").load(), {})
+    except Exception as error:
+        # Damage shows as whatever error lies nearest: IndexError, TypeError, UnicodeDecodeError, MemoryError, ...
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} cannot be read: {said}; {_WANTED}") from error
+
+
+def _check_opcodes(content: bytes) -> None:
+    """Refuse what no list or array needs, and a memo larger than the file: its table would be laid out in full."""
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if opcode.name in _REFUSED_OPCODES:
+            raise ValueError(f"it asks for an object outside these ({opcode.name})")
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= count + 1:
+            raise ValueError(f"it remembers object {argument} after {count}")
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> "_Made":
+        made = _ADMITTED.get((module, name))
+        if made is None:
+            raise ValueError(f"it asks for {module}.{name}")
+        return made
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise ValueError("it asks for an object outside itself")
+
+
+class _Made:
+    """A name that a pickle may say, and what is done when it calls it."""
+
+    __slots__ = ("make", "name")
+
+    def __init__(self, name: str, make: Callable[..., Any]) -> None:
+        self.name = name
+        self.make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.make(*arguments)
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        # Without this the state would be set as attributes, on an object that all later pickles share.
+        raise ValueError(f"it changes {self.name}")
+
+
+@dataclass
+class _Dtype:
+    """A dtype as a pickle builds it: by its code, then by a state that says the order of the bytes."""
+
+    code: str
+    order: str = "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] not in ("<", ">", "=", "|") or any(part is not None for part in state[2:5]):
+            raise ValueError(f"it asks for an array of records, or in an unknown order of bytes ({self.code!r})")
+        self.order = state[1]
+
+    def numpy(self) -> np.dtype[Any]:
+        """The dtype itself."""
+        return np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]
+
+
+@dataclass
+class _Array:
+    """An array as a pickle builds it: empty, then by its state. Its items are settled once all of them are there."""
+
+    shape: tuple[int, ...] = (0,)
+    dtype: _Dtype | None = None
+    fortran: bool = False
+    items: Any = None
+
+    @property
+    def order(self) -> Literal["F", "C"]:
+        """Which index runs fastest: the first (F) or the last (C)."""
+        return "F" if self.fortran else "C"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, self.shape, self.dtype, fortran, self.items = state
+        self.fortran = bool(fortran)
+        if not isinstance(self.dtype, _Dtype):
+            raise ValueError(f"it gives an array {_shown(self.dtype)} for a dtype")
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+    if kind is not _NDARRAY:
+        raise ValueError(f"it asks for an array of the class {_shown(kind)}")
+    return _Array()
+
+
+def _dtype(code: Any, *flags: Any) -> _Dtype:
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        raise ValueError(f"it asks for an array of dtype {_shown(code)}")
+    return _Dtype(code)
+
+
+def _scalar(dtype: Any, content: Any) -> Any:
+    if not isinstance(dtype, _Dtype) or dtype.numpy().hasobject:
+        raise ValueError(f"it asks for a scalar of dtype {_shown(dtype)}")
+    return _from_bytes(_Array((), dtype, False, content), dtype.numpy())[()]
+
+
+def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    array = _Array()
+    array.__setstate__((1, shape, dtype, order == "F", content))
+    return array
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    """How Python 3 writes bytes for Python 2; no other codec is looked up."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise ValueError(f"it asks for a text in {_shown(encoding)}")
+    return text.encode("latin1")
+
+
+def _refuse(*arguments: Any) -> NoReturn:
+    raise ValueError("it asks for numpy.ndarray to be called")
+
+
+_NDARRAY = _Made("numpy.ndarray", _refuse)
+_ADMITTED: dict[tuple[str, str], _Made] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Made("numpy.dtype", _dtype),
+    ("_codecs", "encode"): _Made("_codecs.encode", _encode),
+}
+for _core in ("numpy.core", "numpy._core"):
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Made("numpy's _reconstruct", _reconstruct)
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _Made("numpy's scalar", _scalar)
+    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _Made("numpy's _frombuffer", _frombuffer)
+for _builtins in ("builtins", "__builtin__"):
+    _ADMITTED[_builtins, "set"] = _Made("set", lambda items=(): set(_listed(items)))
+    _ADMITTED[_builtins, "frozenset"] = _Made("frozenset", lambda items=(): frozenset(_listed(items)))
+    _ADMITTED[_builtins, "complex"] = _Made("complex", complex)
+    _ADMITTED[_builtins, "bytes"] = _Made("bytes", lambda: b"")
+
+
+def _listed(items: Any) -> Any:
+    if not isinstance(items, list | tuple):
+        raise ValueError(f"it asks for a set of {_shown(items)}")
+    return items
+
+
+def _settle(value: Any, known: dict[int, Any]) -> Any:
+    """The value with arrays in the place of what stood for them; `known` are those of this pickle already settled."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray | np.generic):
+        return value
+    if id(value) not in known:
+        known[id(value)] = _settle_new(value, known)
+    return known[id(value)]
+
+
+def _settle_new(value: Any, known: dict[int, Any]) -> Any:
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(_settle(item, known) for item in value)
+    if isinstance(value, dict):
+        return {_settle(key, known): _settle(item, known) for key, item in value.items()}
+    if isinstance(value, _Array):
+        return _settle_array(value, known)
+    raise ValueError(f"it holds {_shown(value)}, which is no value")
+
+
+def _settle_array(array: _Array, known: dict[int, Any]) -> NDArray[Any]:
+    if array.dtype is None:
+        raise ValueError("it holds an array that was never filled")
+    if not isinstance(array.shape, tuple) or any(type(size) is not int or size < 0 for size in array.shape):
+        raise ValueError("it gives an array a shape of other things than whole numbers")
+    dtype = array.dtype.numpy()
+    if not dtype.hasobject:
+        return _from_bytes(array, dtype)
+    if not isinstance(array.items, list) or len(array.items) != math.prod(array.shape):
+        raise ValueError(f"it gives no list of {math.prod(array.shape)} for an array of shape {array.shape}")
+    objects = np.empty(len(array.items), dtype=object)
+    for index, item in enumerate(array.items):
+        objects[index] = _settle(item, known)
+    return objects.reshape(array.shape, order=array.order)
+
+
+def _from_bytes(array: _Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    items = array.items.encode("latin1") if isinstance(array.items, str) else array.items  # str: of Python 2
+    count = math.prod(array.shape)
+    if not isinstance(items, bytes | bytearray) or not dtype.itemsize or len(items) != count * dtype.itemsize:
+        raise ValueError(f"it gives other than {count} × {dtype.itemsize} bytes for an array of shape {array.shape}")
+    return np.ndarray(array.shape, dtype, buffer=bytearray(items), order=array.order)
+
+
+def _shown(value: Any) -> str:
+    """For a message: a short text or the name of the type, since the text of a container may have no end."""
+    return f"{value!r:.60}" if isinstance(value, str) else type(value).__name__

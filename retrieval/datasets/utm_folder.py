@@ -1,0 +1,64 @@
+"""Places whose coordinates stand in the names of their images, the common format of place recognition.
+
+<root>/images/{train,val,test}/{database,queries}/**/@<east>@<north>@<zone>@<letter>@...@.jpg
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.datasets.base import RetrievalSet, TrainingSet, name_few
+from retrieval.datasets.image_files import list_images
+from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
+
+
+def load_utm_folder(root: Path, split: str = "test") -> RetrievalSet:
+    """Read a split to rank, images in the order of their paths; right answers are at most 25 m away.
+
+    Of a name only the first two fields are read, metres east and north. Raises ValueError of one line for a folder that
+    is missing or holds no image, and for names without coordinates.
+    """
+    return places_to_rank(_read(root, split, needs_queries=True))
+
+
+def load_utm_training(root: Path, split: str = "train") -> TrainingSet:
+    """Read a split to train on: see `places_to_train_on`. The folder `queries` may be missing.
+
+    Raises ValueError as `load_utm_folder` does.
+    """
+    return places_to_train_on(_read(root, split, needs_queries=False))
+
+
+def _read(root: Path, split: str, *, needs_queries: bool) -> Places:
+    base = root / "images" / split
+    database, queries = ([f"{of}/{name}" for name in list_images(base / of)] for of in ("database", "queries"))
+    for folder, names, needed in (("database", database, True), ("queries", queries, needs_queries)):
+        if needed and not names:
+            raise ValueError(f"{base / folder} is missing or holds no image; it must hold @<east>@<north>@...@.jpg")
+    return Places(
+        f"{root.resolve().name}_{split}",
+        base,
+        database,
+        queries,
+        _coordinates(base, database),
+        _coordinates(base, queries),
+    )
+
+
+def _coordinates(base: Path, names: list[str]) -> NDArray[np.float64]:
+    """Metres east and north, N×2."""
+    found, strange = [], []
+    for name in names:
+        # Of the file's name alone: a folder above it may have an @ too.
+        fields = name.rpartition("/")[2].split("@")
+        try:
+            found.append((float(fields[1]), float(fields[2])))
+        except (IndexError, ValueError):
+            strange.append(name)
+    if strange:
+        raise ValueError(
+            f"{base} holds {len(strange)} images without coordinates in their names: {name_few(strange)}; "
+            "@<east>@<north>@...@.jpg in metres would be right"
+        )
+    return np.array(found, dtype=np.float64).reshape(-1, 2)

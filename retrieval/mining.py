@@ -1,0 +1,102 @@
+"""Which images make a tuple: random pairs that match, and the hardest images that do not.
+
+Letters: N images, P pairs, Q queries, M images of the pool, D descriptor size.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.datasets.base import Indices, TrainingSet
+
+
+def pairs_available(training_set: TrainingSet) -> int:
+    """How many queries an epoch can have: the pairs that are named, or the images that are not alone in their class."""
+    if training_set.pairs_P2 is not None:
+        return len(training_set.pairs_P2)
+    return int(np.count_nonzero(_class_sizes(training_set)[training_set.labels] > 1))
+
+
+def draw_pairs(training_set: TrainingSet, count: int, rng: np.random.Generator) -> Indices:
+    """P×2 random (query, positive) pairs, at most `count`, none drawn twice.
+
+    Where the set names no pairs, a pair is an image and a random other one of its class.
+    """
+    if training_set.pairs_P2 is not None:
+        return rng.permutation(training_set.pairs_P2)[:count]
+    sizes_C = _class_sizes(training_set)
+    queries_P = rng.permutation(np.flatnonzero(sizes_C[training_set.labels] > 1))[:count]
+    # Images by class, and where each image stands among them: the positive stands 1 to size − 1 places further.
+    by_class_N = np.argsort(training_set.labels, kind="stable")
+    place_N = np.argsort(by_class_N)
+    classes_P = training_set.labels[queries_P]
+    first_P = (np.cumsum(sizes_C) - sizes_C)[classes_P]
+    steps_P = rng.integers(1, sizes_C[classes_P])
+    positives_P = by_class_N[first_P + (place_N[queries_P] - first_P + steps_P) % sizes_C[classes_P]]
+    return np.stack([queries_P, positives_P], axis=1)
+
+
+def draw_pool(training_set: TrainingSet, size: int, rng: np.random.Generator) -> Indices:
+    """Sorted indices of `size` random images, or of all: what negatives are looked for among."""
+    count = len(training_set.images)
+    return np.sort(rng.choice(count, min(size, count), replace=False))
+
+
+def hardest_negatives(
+    training_set: TrainingSet,
+    pairs_Q2: Indices,
+    pool_M: Indices,
+    similarities_QM: NDArray[np.float32],
+    count: int,
+) -> list[Indices]:
+    """For each pair, up to `count` images of the pool, the query's most similar first.
+
+    Never of the query's class or the positive's, never within `negative_metres` of the query, and at most one of a
+    class; equally similar ones in the order of the pool. Fewer than `count` where the pool has no more classes.
+
+    Source: Radenović et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, and its code.
+    Differs from it: the positive's class and the metres, which sets of places need; fewer negatives where the code
+    reads past the end of the pool.
+
+    Raises:
+        ValueError: no image of the pool can be a query's negative.
+    """
+    return [
+        _negatives_of(training_set, pair, pool_M, similarities_M, count)
+        for pair, similarities_M in zip(pairs_Q2, similarities_QM, strict=True)
+    ]
+
+
+def _negatives_of(
+    training_set: TrainingSet, pair: Sequence[int], pool_M: Indices, similarities_M: NDArray[np.float32], count: int
+) -> Indices:
+    query, positive = pair
+    taken = {training_set.labels[query], training_set.labels[positive]}
+    too_near_M = _within_metres(training_set, query, pool_M)
+    chosen: list[int] = []
+    for place in np.argsort(-similarities_M, kind="stable"):
+        label = training_set.labels[pool_M[place]]
+        if label in taken or too_near_M[place]:
+            continue
+        chosen.append(pool_M[place])
+        taken.add(label)
+        if len(chosen) == count:
+            break
+    if not chosen:
+        raise ValueError(
+            f"none of {len(pool_M)} images of the pool can be a negative of {training_set.images[query].name}: "
+            "a larger pool, or more classes, would be right"
+        )
+    return np.array(chosen, dtype=np.int64)
+
+
+def _within_metres(training_set: TrainingSet, query: int, pool_M: Indices) -> NDArray[np.bool_]:
+    if training_set.coordinates_N2 is None:
+        return np.zeros(len(pool_M), dtype=bool)
+    offsets_M2 = training_set.coordinates_N2[pool_M] - training_set.coordinates_N2[query]
+    return np.hypot(*offsets_M2.T) <= training_set.negative_metres
+
+
+def _class_sizes(training_set: TrainingSet) -> Indices:
+    return np.bincount(training_set.labels, minlength=len(training_set.classes))
