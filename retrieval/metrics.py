@@ -207,8 +207,13 @@ def evaluate_market(
         np.asarray(each) for each in (query_pids, query_cameras, gallery_pids, gallery_cameras)
     )
     distance_QN = np.asarray(distance_QN)
+    if (query_cameras.size, gallery_cameras.size) != (query_pids.size, gallery_pids.size):
+        raise ValueError(
+            f"{query_pids.size} and {gallery_pids.size} identities of queries and gallery have "
+            f"{query_cameras.size} and {gallery_cameras.size} cameras; one each is right"
+        )
     wanted = (query_pids.size, gallery_pids.size)
-    if distance_QN.size and distance_QN.shape != wanted:
+    if 0 not in wanted and distance_QN.shape != wanted:
         raise ValueError(f"distances have shape {distance_QN.shape}; queries × gallery images, {wanted}, is right")
     # Junk of every query: leaving it out is the same, and cheaper than ranking it.
     kept = np.flatnonzero(gallery_pids != -1)
@@ -247,8 +252,10 @@ def positives_within(database_utm: np.ndarray, query_utm: np.ndarray, metres: fl
     out a little further: a distance counts as within when it is so up to that rounding.
 
     Raises:
-        ValueError: for coordinates that are not pairs of finite numbers.
+        ValueError: for coordinates that are not pairs of finite numbers, or a radius below 0.
     """
+    if not metres >= 0:
+        raise ValueError(f"radius is {metres} m; it must be at least 0")
     database_N2, query_Q2 = _coordinates("database", database_utm), _coordinates("query", query_utm)
     if not len(database_N2) or not len(query_Q2):
         return [np.empty(0, dtype=np.int64) for _ in query_Q2]

@@ -45,6 +45,10 @@ class RetrievalNetwork(nn.Module):
             pooled_NC = F.normalize(pooled_NC, dim=1)
         return F.normalize(self.projection(pooled_NC), dim=1)
 
+    def extra_repr(self) -> str:
+        """What no weight tells: part of `retrieval.store.weights_digest`."""
+        return f"unit_pooled={self.unit_pooled}"
+
 
 Backbone = Callable[[], nn.Module]  # images → feature maps of `out_channels`, from a random start
 Pooling = Callable[[int], nn.Module]  # channels → layer, N×C×H×W → one vector an image

@@ -129,6 +129,10 @@ class GeM(nn.Module):
         """N×C×H×W → N×C."""
         return gem(x_NCHW, self.p, self.eps)
 
+    def extra_repr(self) -> str:
+        """What no weight tells: part of `retrieval.store.weights_digest`."""
+        return f"eps={self.eps}"
+
 
 class MAC(nn.Module):
     """`mac` as a layer."""
@@ -156,3 +160,7 @@ class RMAC(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """N×C×H×W → N×C."""
         return rmac(x_NCHW, self.levels)
+
+    def extra_repr(self) -> str:
+        """What no weight tells: part of `retrieval.store.weights_digest`."""
+        return f"levels={self.levels}"

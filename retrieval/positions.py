@@ -49,9 +49,11 @@ class Ranked:
 
 
 def as_indices(images: Collection[int]) -> Indices:
-    """A list, set or array of image indices as sorted, unique int64."""
-    listed = images if isinstance(images, np.ndarray) else list(images)
-    return np.unique(np.asarray(listed, dtype=np.int64))
+    """A list, set or array of image indices as sorted, unique int64; ValueError for what is no index, as a mask."""
+    listed = np.asarray(images if isinstance(images, np.ndarray) else list(images))
+    if listed.size and (listed.dtype.kind not in "iuf" or np.any(listed != np.floor(listed))):
+        raise ValueError(f"image indices are {listed.dtype}, as {listed.flat[0]}; whole numbers are right")
+    return np.unique(listed.astype(np.int64))
 
 
 def ranked_in_list(ranking_K: np.ndarray, images_T: Indices) -> Ranked:

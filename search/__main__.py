@@ -177,6 +177,7 @@ def front(sweep: SweepFolder) -> None:
 def pick(
     sweep: SweepFolder,
     min_map: Annotated[float | None, typer.Option(help="mAP on the validation queries, a fraction.")] = None,
+    min_quality: Annotated[float | None, typer.Option(help="The sweep's first objective, mAP or another.")] = None,
     min_speedup: Annotated[float | None, typer.Option(help="Over the dense network.")] = None,
     max_size_mb: Annotated[float | None, typer.Option(help="Weights' file, in 10^6 bytes.")] = None,
     max_latency_ms: Annotated[float | None, typer.Option(help="As measured in the sweep.")] = None,
@@ -193,15 +194,16 @@ def pick(
     from tracking.front import read_front
     from tracking.report import ledger_table
 
-    asked = (
-        ("--min-map", "map", min_map, 1.0),
-        ("--min-speedup", "speedup", min_speedup, 1.0),
-        ("--max-size-mb", "size_bytes", max_size_mb, 1e6),
-        ("--max-latency-ms", "latency_ms", max_latency_ms, 1.0),
-    )
     with input_is_checked():
-        limits = [Limit(option, key, value * unit, unit) for option, key, value, unit in asked if value is not None]
         found = read_front(sweep)
+        asked = (
+            ("--min-map", "map", min_map, 1.0),
+            ("--min-quality", found.quality, min_quality, 1.0),
+            ("--min-speedup", "speedup", min_speedup, 1.0),
+            ("--max-size-mb", "size_bytes", max_size_mb, 1e6),
+            ("--max-latency-ms", "latency_ms", max_latency_ms, 1.0),
+        )
+        limits = [Limit(option, key, value * unit, unit) for option, key, value, unit in asked if value is not None]
         choice = choose(found, limits)
     if as_json:
         runner_up = choice.runner_up.number if choice.runner_up else None

@@ -8,6 +8,9 @@ from search.errors import FailedError
 from tracking.front import Front, FrontPoint
 from tracking.record import METRICS
 
+LOSS_TAKEN = 0.05
+"""Of the dense network's quality, where nobody says how much may be lost."""
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -65,8 +68,8 @@ class Choice:
 def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     """The best finished trial within the limits.
 
-    Best is the objective that is not limited: when a quality is (or when nothing is: then mAP must be within 0.05 of
-    the dense network's), the fastest, or the best by the cost that the sweep was after instead; else the most accurate.
+    Best is the objective that is not limited: when a quality is (or when nothing is: then the sweep's own must be
+    within 0.05 of the dense network's), the fastest, or the best by the cost that the sweep was after instead; else the most accurate.
     Qualities are those of the validation queries: choosing by the test queries would spoil them as a report.
 
     Raises:
@@ -75,7 +78,7 @@ def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     """
     if not front.points:
         raise ValueError(f"sweep {front.sweep!r} has no finished trial to pick from")
-    limits = list(limits) or [Limit("--min-map", "map", front.dense["map"] - 0.05)]
+    limits = list(limits) or [Limit(option_of(front), front.quality, front.dense[front.quality] - LOSS_TAKEN)]
     fitting = [point for point in front.points if all(limit.holds(point) for limit in limits)]
     if not fitting:
         raise NothingFitsError(_advice(front, limits))
@@ -86,6 +89,11 @@ def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     among = "the only trial" if len(fitting) == 1 else f"the {METRICS[goal].best} of {len(fitting)} trials"
     why = f"{among} with {' and '.join(map(str, limits))}"
     return Choice(fitting[0], fitting[1] if len(fitting) > 1 else None, why)
+
+
+def option_of(front: Front) -> str:
+    """What a limit on the sweep's own quality is asked for with."""
+    return "--min-map" if front.quality == "map" else "--min-quality"
 
 
 def _advice(front: Front, limits: Sequence[Limit]) -> str:

@@ -145,7 +145,9 @@ class Sweep:
             task = score_dense.options(**options).remote(self.config.trial_settings, self.baselines)
             write_atomically(path, json.dumps(ray.get(task), indent=2))
         metrics: dict[str, float] = json.loads(path.read_text())
-        self._say(f"dense mAP {METRICS['map'].show(metrics['map'])} on the validation queries")
+        quality = self.config.search.objectives[0]
+        shown = METRICS[quality].show(metrics[quality])
+        self._say(f"dense {METRICS[quality].label} {shown} on the validation queries")
         return metrics
 
     def _search(self, groups: tuple[PrunableGroup, ...], places: int, meter: MeterClient, store: MlflowStore) -> None:

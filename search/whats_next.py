@@ -6,7 +6,7 @@ from math import floor
 from pathlib import Path
 
 from search.errors import FailedError
-from search.pick import pick
+from search.pick import LOSS_TAKEN, option_of, pick
 from tracking.front import Front
 from tracking.mlflow_client import ui_command
 
@@ -33,8 +33,8 @@ def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
     except FailedError:
         number = front.members()[0].number
     # Rounded down, so that the trial that was found above is within the limit as it is typed.
-    limit = f"{floor(1000 * (front.dense['map'] - 0.05)) / 1000:.3f}"
-    lines.append(f"pick:                 {command('pick', str(folder), '--min-map', limit)}")
+    limit = f"{floor(1000 * (front.dense[front.quality] - LOSS_TAKEN)) / 1000:.3f}"
+    lines.append(f"pick:                 {command('pick', str(folder), option_of(front), limit)}")
     lines.append(f"export:               {command('export', str(folder), str(number), '--out', f'bundle-{number}')}")
     return lines
 

@@ -2,8 +2,8 @@
 
 A pickle is a program, and numpy's own part in reading one can be made to take numbers for pointers. So of what a
 pickle may ask for, nothing is handed over: every name it may say stands for a function of this file, which builds an
-array from bytes after checking that they fit. All else is refused by name. What this does not guard against is a file
-made to keep the processor busy or to fill the memory several times its own size.
+array from bytes after checking that they fit. All else is refused by name, and so are tuples in tuples that would take
+for ever to hash. What this does not guard against is a file made to fill the memory many times its own size.
 """
 
 import io
@@ -21,12 +21,20 @@ from numpy.typing import NDArray
 
 # The largest published ground truth is a hundredth of it.
 _MAX_BYTES = 1 << 30
+# Python hashes a tuple by hashing what is in it, level below level on the processor's stack: some ten thousand levels
+# end the process, and forty levels of the same tuple twice end never. The published files have three levels.
+_MAX_DEPTH = 100
+_MAX_HASHED = 1 << 28
 _WANTED = "it must be a pickle of builtin containers, numbers, texts and numpy arrays"
 _CODE = re.compile(r"[<>=|]?(?:[?]|[biufcSUO][0-9]{0,4}|[bBhHiIlLqQefdFD])")
 # Each makes an object in a way of its own, or takes one from outside the file.
 _REFUSED_OPCODES = frozenset(
     ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER")
 )
+
+_PUT, _GET = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
+_TUPLE = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+_PLAIN = (0, 1)
 
 
 def load_pickle(path: Path) -> Any:
@@ -54,11 +62,55 @@ def load_pickle(path: Path) -> Any:
 
 def _check_opcodes(content: bytes) -> None:
     """Refuse what no list or array needs, and a memo larger than the file: its table would be laid out in full."""
+    tuples = _Tuples()
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if opcode.name in _REFUSED_OPCODES:
             raise ValueError(f"it asks for an object outside these ({opcode.name})")
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= count + 1:
+        if opcode.name in _PUT and not 0 <= int(argument or 0) <= count + 1:
             raise ValueError(f"it remembers object {argument} after {count}")
+        tuples.follow(opcode, argument)
+
+
+class _Tuples:
+    """What hashing each object on the unpickler's stack would take: levels of tuples in it, and values in all of them.
+
+    Only tuples count, since a tuple that holds anything else that holds objects has no hash, or has it already.
+    """
+
+    def __init__(self) -> None:
+        self._stack: list[tuple[int, int]] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, tuple[int, int]] = {}
+        self._hashed = 0
+
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        """Do to the stack what the opcode does. Raises ValueError when it nests or repeats too much."""
+        if opcode.name == "MARK":
+            self._marks.append(len(self._stack))
+        elif opcode.name in _GET:
+            self._stack.append(self._memo.get(int(argument), _PLAIN))
+        elif opcode.name in _PUT:
+            self._memo[int(argument)] = self._stack[-1]
+        elif opcode.name == "MEMOIZE":
+            self._memo[len(self._memo)] = self._stack[-1]
+        else:
+            taken = self._take(opcode)
+            made = (1 + max(taken)[0], 1 + sum(size for _, size in taken)) if taken else _PLAIN
+            self._hashed += made[1]
+            if made[0] > _MAX_DEPTH or self._hashed > _MAX_HASHED:
+                raise ValueError("it holds tuples in tuples without end")
+            self._stack += [made if opcode.name in _TUPLE else _PLAIN] * len(opcode.stack_after)
+
+    def _take(self, opcode: pickletools.OpcodeInfo) -> list[tuple[int, int]]:
+        before = opcode.stack_before
+        is_marked = pickletools.markobject in before
+        end = self._marks.pop() if is_marked else len(self._stack)
+        start = end - (before.index(pickletools.markobject) if is_marked else len(before))
+        if start < (self._marks[-1] if self._marks else 0):
+            raise ValueError(f"it takes what is not there ({opcode.name})")
+        taken = self._stack[start:]
+        del self._stack[start:]
+        return taken
 
 
 class _Unpickler(pickle.Unpickler):
