@@ -1,7 +1,8 @@
 """Descriptors kept on disk in parts: an extraction that is cut short goes on where it was.
 
-A folder holds ``part-00000.arrow``, ``part-00001.arrow``, …, each with the descriptors of as many images that follow
-each other in a list (see `retrieval.descriptor_files`). Its name is a hash of all that the descriptors depend on.
+A folder holds ``part-00000-float32.arrow``, ``part-00001-float32.arrow``, …, each with the descriptors of as many images
+that follow each other in a list (see `retrieval.descriptor_files`). Its name is a hash of all that the descriptors
+depend on; in what precision they are kept stands in each file's, so that both can be kept beside each other.
 Letters: N images, D descriptor size.
 """
 
@@ -76,7 +77,7 @@ class DescriptorStore:
         return parts
 
     def _path(self, index: int) -> Path:
-        return self.folder / f"part-{index:05d}.arrow"
+        return self.folder / f"part-{index:05d}-{self.kind}.arrow"
 
 
 def extract_stored(

@@ -42,6 +42,7 @@ class _Seen:
         self.refused += 1
         if isinstance(error, MissingImagesError):
             self.missing.update(dict.fromkeys(error.paths))
+            self.images.update(dict.fromkeys(error.there))
         return f"refused: {error}"
 
 

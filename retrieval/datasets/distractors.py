@@ -111,5 +111,6 @@ def load_revisitop1m(root: Path) -> Images:
             f"{file} names {len(missing)} of {len(names)} images that are not in {root / 'jpg'}: {name_few(missing)}; "
             "unpack every revisitop1m.*.tar.gz there",
             [root / "jpg" / name for name in missing],
+            Images(root / "jpg", [name for name in names if name in there]),
         )
     return Images(root, [f"jpg/{name}" for name in names])

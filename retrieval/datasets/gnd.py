@@ -133,7 +133,7 @@ def _read_mat(file: Path) -> _Truth:
 
 
 def _texts(file: Path, key: str, names: Any) -> list[str]:
-    texts = list(names) if isinstance(names, list | tuple | np.ndarray) else [names]
+    texts = list(names) if isinstance(names, list | tuple) or np.ndim(names) == 1 else [None]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{file}: {key} must be a list of texts")
     return [str(text) for text in texts]
@@ -143,7 +143,8 @@ def _answers(file: Path, number: int, entry: Mapping[str, Any], first: int) -> _
     """One entry of gnd; `first` is the index that the file gives to the first image."""
     kinds = _REVISITED if {"easy", "hard"} <= entry.keys() else _CLASSIC
     if kinds[0] not in entry:
-        raise ValueError(f"{file}: query {number} has {sorted(entry)}; ok and junk, or easy, hard and junk are needed")
+        held = sorted(map(str, entry))
+        raise ValueError(f"{file}: query {number} has {held}; ok and junk, or easy, hard and junk are needed")
     try:
         indices = {kind: np.unique(_whole(entry[kind])) - first for kind in kinds if kind in entry}
         return _Answers(_box(entry.get("bbx")), indices)
@@ -196,6 +197,7 @@ def _paths_of(truth: _Truth, folder: Path) -> dict[str, str]:
             f"{truth.file} names {len(missing)} images that are not in {folder}: {name_few(list(missing))}; "
             "each name needs its <name>.jpg",
             [folder / f"{image}.jpg" for image in missing],
+            Images(folder, list(dict.fromkeys(paths.values()))),
         )
     return paths
 

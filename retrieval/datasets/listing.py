@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from retrieval.datasets.base import name_few
+from retrieval.datasets.base import Images, name_few
 from retrieval.datasets.image_files import IMAGE_SUFFIXES
 from retrieval.datasets.missing import MissingImagesError
 
@@ -48,13 +48,20 @@ def check_inside(file: Path, names: Sequence[str]) -> None:
         )
 
 
-def missing_images(file: Path, root: Path, missing: Sequence[str]) -> MissingImagesError:
-    """The error, of one line, that `file` names images that are not below `root`."""
+def check_found(file: Path, root: Path, names: Sequence[str], found: Sequence[str | None]) -> list[str]:
+    """All of `found`, what `find_on_disk` says of the `names` that `file` lists below `root`.
+
+    Raises MissingImagesError, of one line, when one is not there.
+    """
+    there = [name for name in found if name is not None]
+    if len(there) == len(found):
+        return there
+    missing = list(dict.fromkeys(name for name, on_disk in zip(names, found, strict=True) if on_disk is None))
     noun = "image that is" if len(missing) == 1 else "images that are"
     message = (
         f"{file} names {len(missing)} {noun} not in {root}: {name_few(missing)}; each must be there under its name"
     )
-    return MissingImagesError(message, [root / name for name in missing])
+    raise MissingImagesError(message, [root / name for name in missing], Images(root, there))
 
 
 def _entries(root: Path, folder: str) -> Iterator[tuple[str, bool]]:

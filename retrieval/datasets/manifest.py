@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet, name_few
-from retrieval.datasets.listing import check_inside, find_on_disk, missing_images
+from retrieval.datasets.listing import check_found, check_inside, find_on_disk
 
 _COLUMNS = ("path", "label", "split")
 
@@ -32,18 +32,19 @@ class _Manifest:
     splits: list[str]
 
     def rows(self, split: str) -> _Rows:
-        """The rows of a split in the order of the file, each image once and there on disk."""
+        """The rows of a split in the order of the file, each image once."""
         chosen = [row for row, name in enumerate(self.splits) if name == split]
         paths = [self.paths[row] for row in chosen]
         repeated = [path for path, count in Counter(paths).items() if count > 1]
         if repeated:
             raise ValueError(f"{self.file} lists twice in split {split!r}: {name_few(repeated)}; once is right")
-        check_inside(self.file, paths)
-        found = find_on_disk(self.file.parent, paths)
-        missing = [path for path, there in zip(paths, found, strict=True) if there is None]
-        if missing:
-            raise missing_images(self.file, self.file.parent, missing)
         return _Rows(paths, self.labels_N[chosen])
+
+    def check_there(self, paths: list[str]) -> None:
+        """Raises ValueError of one line unless they are files below the manifest's folder."""
+        check_inside(self.file, paths)
+        root = self.file.parent
+        check_found(self.file, root, paths, find_on_disk(root, paths))
 
     def no_split(self, split: str) -> ValueError:
         """The error that a split has no rows."""
@@ -65,6 +66,7 @@ def load_manifest(file: Path, split: str = "test") -> RetrievalSet:
     database, queries = manifest.rows(split), manifest.rows(f"{split}_query")
     if not database.paths:
         raise manifest.no_split(split)
+    manifest.check_there(database.paths + queries.paths)
     if not queries.paths:
         queries = _those_with_an_answer(database)
     if not queries.paths:
@@ -81,6 +83,7 @@ def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
     rows = manifest.rows(split)
     if not rows.paths:
         raise manifest.no_split(split)
+    manifest.check_there(rows.paths)
     seen, labels = np.unique(rows.labels_N, return_inverse=True)
     return TrainingSet(Images(file.parent, rows.paths), labels, tuple(manifest.classes[label] for label in seen))
 

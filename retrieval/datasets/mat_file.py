@@ -19,8 +19,8 @@ _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMERIC_CLASSES = range(6, 16)
 _COMPLEX_FLAG = 0x0800
-# What a compressed variable may grow to; the largest published ground truth is below a hundredth of it.
-_MAX_BYTES = 1 << 30
+# What the compressed variables of a file may grow to; the largest published list of images is a tenth of it.
+_MAX_BYTES = 1 << 28
 
 
 class Element(NamedTuple):
@@ -73,17 +73,20 @@ def read_values(matrix: Matrix) -> NDArray[Any]:
 
 
 def _variables(content: memoryview, order: str) -> Iterator[Element]:
+    left = _MAX_BYTES
     for element in _elements(content, order):
         if element.kind != _COMPRESSED:
             yield element
             continue
         inflater = zlib.decompressobj()
         try:
-            inflated = inflater.decompress(element.data, _MAX_BYTES)
+            # One more than may be: no limit at all would be 0.
+            inflated = inflater.decompress(element.data, left + 1)
         except zlib.error as error:
             raise ValueError(f"a compressed variable is damaged ({error})") from error
-        if not inflater.eof:
-            raise ValueError(f"a compressed variable is cut off or above {_MAX_BYTES} bytes")
+        left -= len(inflated)
+        if not inflater.eof or left < 0:
+            raise ValueError(f"a compressed variable is cut off, or all are above {_MAX_BYTES} bytes")
         yield from _elements(memoryview(inflated), order)
 
 

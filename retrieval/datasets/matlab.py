@@ -23,7 +23,8 @@ def read_variables(path: Path) -> dict[str, NDArray[Any]]:
         return {name: read_values(matrix) for name, matrix in read_matrices(path.read_bytes()).items()}
     except OSError as error:
         raise ValueError(f"{path} cannot be opened ({error.strerror}); {_WANTED}") from error
-    except (ValueError, RecursionError, MemoryError) as error:
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
+        # Overflow: a size that is infinite.
         raise ValueError(f"{path} cannot be read: {error}; {_WANTED}") from error
 
 

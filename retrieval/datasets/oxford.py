@@ -68,8 +68,8 @@ def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
     names = _list_names(root / "jpg", corrupt)
     entries = [_read_query_files(root / "gt", query, corrupt) for query in _query_stems(root / "gt")]
     index_of = {stem(file): index for index, file in enumerate(names)}
-    _check_named_images_exist(entries, index_of, root)
     images = Images(root / "jpg", names)
+    _check_named_images_exist(entries, index_of, images)
     queries = tuple(
         Query(
             name=entry.name,
@@ -151,7 +151,7 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _check_named_images_exist(entries: list[_QueryFiles], index_of: dict[str, int], root: Path) -> None:
+def _check_named_images_exist(entries: list[_QueryFiles], index_of: dict[str, int], images: Images) -> None:
     missing: dict[str, str] = {}
     for file, image in _named_images(entries):
         if image not in index_of:
@@ -159,9 +159,10 @@ def _check_named_images_exist(entries: list[_QueryFiles], index_of: dict[str, in
     if missing:
         listed = name_few([f"{image} (in {file})" for image, file in missing.items()])
         raise MissingImagesError(
-            f"images named in {root / 'gt'} and not in {root / 'jpg'}, {len(missing)} in all: {listed}; "
+            f"images named in {images.root.parent / 'gt'} and not in {images.root}, {len(missing)} in all: {listed}; "
             "each name needs its <name>.jpg",
-            [root / "jpg" / f"{image}.jpg" for image in missing],
+            [images.root / f"{image}.jpg" for image in missing],
+            images,
         )
 
 

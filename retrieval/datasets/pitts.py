@@ -2,7 +2,7 @@
 
 <root>/[datasets/]pitts30k_test.mat
 <root>/images/000/000000_pitch1_yaw1.jpg         the database; its folders may also lie in <root> itself
-<root>/queries_real/000/...                      the queries; also queries/ or query/
+<root>/queries_real/000/...                      the queries; also queries/ or query/, or those of TokyoTM in images/
 """
 
 import os
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet
-from retrieval.datasets.listing import check_inside, find_on_disk, missing_images
+from retrieval.datasets.listing import check_found, check_inside, find_on_disk
 from retrieval.datasets.matlab import read_struct, strings
 from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
 
@@ -21,8 +21,9 @@ CUTOUTS = 12
 """Cutouts of a panorama in Tokyo 24/7, one after another in its database."""
 
 _FIELDS = ("dbImageFns", "utmDb", "qImageFns", "utmQ")
-# Where the four stand in files that name their fields otherwise; TokyoTM has time stamps in between.
-_POSITIONS, _POSITIONS_WITH_TIMES = (1, 2, 3, 4), (1, 2, 4, 5)
+_TIMES = ("dbTimeStamp", "qTimeStamp")
+# Where they stand in files that name their fields otherwise; TokyoTM has time stamps in between, given last here.
+_POSITIONS, _POSITIONS_WITH_TIMES = (1, 2, 3, 4), (1, 2, 4, 5, 3, 6)
 _DATABASE_FOLDERS = ("images", "database")
 _QUERY_FOLDERS = ("queries_real", "queries", "query")
 
@@ -34,6 +35,9 @@ def load_dbstruct(mat: Path, *, panoramas: bool = False) -> RetrievalSet:
     differ. Images are searched beside the file and one folder above it; one may be there as .png or .jpeg where the
     file says .jpg. With `panoramas` each 12 database images are one panorama, of which the best ranked alone counts:
     the original protocol of Tokyo 24/7 (Torii et al., CVPR 2015), which newer code leaves out.
+
+    Where a file has time stamps (TokyoTM, whose queries are images of its database, too), database images of the
+    query's own time are junk: they are taken out of its results, as in Arandjelović et al., CVPR 2016.
 
     Raises ValueError of one line: for a file that cannot be read as a dbStruct, folders or images that are not there
     (counted), lists and coordinates of unequal length, and panoramas of a database that is no multiple of 12.
@@ -47,31 +51,36 @@ def load_dbstruct_training(mat: Path) -> TrainingSet:
 
 
 def _read(mat: Path) -> Places:
-    database_cell, database_utm, query_cell, query_utm = _fields(mat, read_struct(mat, "dbStruct"))
+    database_cell, database_utm, query_cell, query_utm, *times = _fields(mat, read_struct(mat, "dbStruct"))
     database, queries = _names(mat, database_cell), _names(mat, query_cell)
     database_root = _folder(mat, _DATABASE_FOLDERS, database, or_bare=True)
-    query_root = _folder(mat, _QUERY_FOLDERS, queries, or_bare=False)
+    # With time stamps the queries were taken from the database, and lie in its folder.
+    query_root = _folder(mat, _QUERY_FOLDERS + (_DATABASE_FOLDERS if times else ()), queries, or_bare=False)
     root = Path(os.path.commonpath([database_root, query_root]))
+    names = _below(root, database_root, database) + _below(root, query_root, queries)
+    found = check_found(mat, root, names, find_on_disk(root, names, any_suffix=True))
     return Places(
         mat.stem,
         root,
-        _below(root, database_root, _on_disk(mat, database_root, database)),
-        _below(root, query_root, _on_disk(mat, query_root, queries)),
+        found[: len(database)],
+        found[len(database) :],
         _coordinates(mat, database_utm, len(database)),
         _coordinates(mat, query_utm, len(queries)),
+        _times(mat, times, len(database), len(queries)),
     )
 
 
 def _fields(mat: Path, struct: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Names and coordinates of the database, names and coordinates of the queries."""
+    """Names and coordinates of the database, names and coordinates of the queries, and the times of both, if any."""
     if all(name in struct for name in _FIELDS):
-        return [np.asarray(struct[name]) for name in _FIELDS]
+        named = _FIELDS + (_TIMES if all(name in struct for name in _TIMES) else ())
+        return [np.asarray(struct[name]) for name in named]
     values = [np.asarray(value) for value in struct.values()]
     for positions in (_POSITIONS, _POSITIONS_WITH_TIMES):
-        if len(values) > positions[-1]:
+        if len(values) > max(positions):
             found = [values[position] for position in positions]
-            # Names are cells of texts, coordinates plain numbers.
-            if [value.dtype.kind in "OU" for value in found] == [True, False, True, False]:
+            # Names are cells of texts, coordinates and times plain numbers.
+            if [value.dtype.kind in "OU" for value in found] == [True, False, True, False, False, False][: len(found)]:
                 return found
     raise ValueError(f"{mat}: dbStruct has the fields {', '.join(struct)}; {', '.join(_FIELDS)} are needed")
 
@@ -102,14 +111,6 @@ def _folder(mat: Path, known: tuple[str, ...], names: list[str], *, or_bare: boo
     raise ValueError(f"{mat}: no folder {' or '.join(known)} in {bases[0]} or {bases[1]}; its images must lie in one")
 
 
-def _on_disk(mat: Path, root: Path, names: list[str]) -> list[str]:
-    found = find_on_disk(root, names, any_suffix=True)
-    missing = [name for name, there in zip(names, found, strict=True) if there is None]
-    if missing:
-        raise missing_images(mat, root, missing)
-    return [name for name in found if name is not None]
-
-
 def _below(root: Path, folder: Path, names: list[str]) -> list[str]:
     prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
     return [prefix + name for name in names]
@@ -122,3 +123,13 @@ def _coordinates(mat: Path, utm_2N: NDArray[Any], count: int) -> NDArray[np.floa
             f"{mat}: {count} images have {utm_2N.dtype} coordinates of shape {utm_2N.shape}; (2, {count}) is right"
         )
     return np.ascontiguousarray(utm_2N.T, dtype=np.float64)
+
+
+def _times(mat: Path, times: list[NDArray[Any]], *counts: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """When the database images and the queries were taken, in the file's own unit; None where it does not say."""
+    if not times:
+        return None
+    if [time.size for time in times] != list(counts) or any(time.dtype.kind not in "fiu" for time in times):
+        shown = " and ".join(f"{time.dtype} of shape {time.shape}" for time in times)
+        raise ValueError(f"{mat}: time stamps are {shown}; {counts[0]} and {counts[1]} numbers are right")
+    return times[0].ravel(), times[1].ravel()

@@ -5,6 +5,7 @@ Coordinates are UTM, metres east and north. Letters: N images, Q queries, P pair
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class Places:
     queries: list[str]
     database_N2: NDArray[np.float64]
     query_Q2: NDArray[np.float64]
+    times: tuple[NDArray[Any], NDArray[Any]] | None = None
+    """Of the database and of the queries: images of one time are one drive past, which is no other sight of a place."""
 
     def __post_init__(self) -> None:
         for kind, names, metres in (
@@ -42,18 +45,19 @@ class Places:
 
 
 def places_to_rank(places: Places, panorama: int = 1) -> RetrievalSet:
-    """The split as database and queries: a right answer is at most 25 m away, and nothing is junk.
+    """The split as database and queries: a right answer is at most 25 m away.
 
-    A query without a right answer stays, as a miss. Queries are named by their files' names below `root`.
+    Junk is only what was taken at the query's own time, where times are known. A query without a right answer stays,
+    as a miss. Queries are named by their files' names below `root`.
     """
-    nothing = np.empty(0, dtype=np.int64)
+    junk = _at_the_same_time(places)
     positives = positives_within(places.database_N2, places.query_Q2, POSITIVE_METRES)
     return RetrievalSet(
         places.name,
         Images(places.root, places.database),
         tuple(
-            Query(name, places.root / name, None, near, nothing)
-            for name, near in zip(places.queries, positives, strict=True)
+            Query(name, places.root / name, None, np.setdiff1d(near, same) if same.size else near, same)
+            for name, near, same in zip(places.queries, positives, junk, strict=True)
         ),
         protocol="places",
         panorama=panorama,
@@ -69,7 +73,8 @@ def places_to_train_on(places: Places) -> TrainingSet:
     images, and neighbouring cells are trained together, not in groups that keep them apart.
 
     Pairs are every query with every database image at most 10 m away, as Berton et al., "Deep Visual Geo-localization
-    Benchmark", CVPR 2022, take them; None where there is no such pair.
+    Benchmark", CVPR 2022, take them; None where there is no such pair. Where times are known, only pairs of different
+    times count (Arandjelović et al., CVPR 2016).
     """
     coordinates_N2 = np.concatenate([places.database_N2, places.query_Q2])
     cells, labels = np.unique(np.floor(coordinates_N2 / TRAINING_METRES), axis=0, return_inverse=True)
@@ -85,6 +90,16 @@ def places_to_train_on(places: Places) -> TrainingSet:
 
 
 def _pairs(places: Places) -> Indices | None:
-    near = positives_within(places.database_N2, places.query_Q2, TRAINING_METRES)
+    close = positives_within(places.database_N2, places.query_Q2, TRAINING_METRES)
+    near = [np.setdiff1d(each, same) for each, same in zip(close, _at_the_same_time(places), strict=True)]
     queries = np.repeat(np.arange(len(near)), [len(each) for each in near]) + len(places.database)
     return np.stack([queries, np.concatenate(near)], axis=1) if queries.size else None
+
+
+def _at_the_same_time(places: Places) -> list[Indices]:
+    """For each query the database images of its time; queries of one time share an array."""
+    if places.times is None:
+        return [np.empty(0, dtype=np.int64)] * len(places.queries)
+    database_N, query_Q = places.times
+    of_time = {time: np.flatnonzero(database_N == time) for time in np.unique(query_Q)}
+    return [of_time[time] for time in query_Q]

@@ -87,6 +87,8 @@ class _Tuples:
         """Do to the stack what the opcode does. Raises ValueError when it nests or repeats too much."""
         if opcode.name == "MARK":
             self._marks.append(len(self._stack))
+        elif opcode.name == "DUP":
+            self._stack.append(self._stack[-1])
         elif opcode.name in _GET:
             self._stack.append(self._memo.get(int(argument), _PLAIN))
         elif opcode.name in _PUT:

@@ -82,8 +82,9 @@ def _read(root: Path, split: str) -> _Database:
     lacking = [key for key in _KEYS if key not in content[split]]
     if lacking:
         raise ValueError(f"{file}: split {split!r} lacks {', '.join(lacking)}; {', '.join(_KEYS)} are needed")
-    names = list(content[split]["cids"])
-    if not names or not all(isinstance(name, str) and _is_plain(name) for name in names):
+    cids = content[split]["cids"]
+    names = [str(name) for name in cids if isinstance(name, str)] if isinstance(cids, list | tuple | np.ndarray) else []
+    if not names or len(names) < len(cids) or not all(map(_is_plain, names)):
         raise ValueError(f"{file}: cids of split {split!r} must be names of six letters or more, at least one")
     clusters, queries, positives = (_row(file, key, content[split][key]) for key in _KEYS[1:])
     _check_lengths(file, len(names), clusters, queries, positives)
@@ -111,7 +112,10 @@ def _find(root: Path) -> Path:
 
 
 def _row(file: Path, key: str, values: Any) -> Indices:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{file}: {key} are rows of unequal length; they must be one row of integers") from error
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ValueError(f"{file}: {key} are {array.dtype} of shape {array.shape}; they must be one row of integers")
     return array.astype(np.int64)
@@ -136,4 +140,5 @@ def _check_images(file: Path, images: Images) -> None:
             f"{file} names {len(missing)} images that are not in {images.root}: {name_few(missing)}; "
             "unpack ims/ there, or link it there",
             [images.root / name for name in missing],
+            Images(images.root, sorted(set(images.names) - set(missing))),
         )

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import savemat
 
 from retrieval.datasets.base import Box
+from retrieval.datasets.mini_formats.mat import cells, write_mat
 
 _PROTOCOL = 2  # of the published files, which Python 2 wrote
 
@@ -54,11 +54,4 @@ def _write_mat(file: Path, database: list[str], queries: list[Listed], indices: 
         # The classic queries are images of the database.
         index_of = {name: index for index, name in enumerate(database)}
         content["qidx"] = np.array([[index_of[query.image] + 1.0] for query in queries])
-    savemat(file, content)
-
-
-def cells(texts: list[str]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """A cell array of one column."""
-    column = np.empty((len(texts), 1), dtype=object)
-    column[:, 0] = texts
-    return column
+    write_mat(file, content)

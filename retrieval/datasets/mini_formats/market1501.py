@@ -6,9 +6,9 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
-from scipy.io import savemat
 
 from retrieval.datasets.mini_formats.drawn import Drawn, DrawnPlace, copy, move
+from retrieval.datasets.mini_formats.mat import write_mat
 
 _ROOT = "Market-1501-v15.09.15"
 _CAMERAS = 6
@@ -82,9 +82,4 @@ def _write_matlab_lists(root: Path) -> None:
         junk = [number for number, (pid, _) in enumerate(database, start=1) if pid == _JUNK] + seen_so
         lists = {"good": [number for number in same if number not in seen_so], "junk": sorted(junk)}
         for kind, numbers in lists.items():
-            savemat(folder / f"{query.stem}_{kind}.mat", {f"{kind}_index": np.array([numbers], dtype=np.float64)})
-
-
-def _person_and_camera(image: Path) -> tuple[str, str]:
-    person, where = image.stem.split("_")[:2]
-    return person, where[:2]
+            write_mat(folder / f"{query.stem}_{kind}.mat", {f"{kind}_index": np.array([numbers], dtype=np.float64)})

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.io import savemat
 
 from retrieval.datasets.mini_formats.drawn import Drawn, move
-from retrieval.datasets.mini_formats.gnd import cells
 from retrieval.datasets.mini_formats.map_positions import PlacedSplit, Spot, place_split, place_training
+from retrieval.datasets.mini_formats.mat import cells, write_mat
 
 _CUTOUTS = 12
 _POSITIVE_METRES, _TRAINING_METRES = 25.0, 10.0
 _FIRST_DAY, _YEAR = 735_000.0, 365.0  # days since year 0, as MATLAB counts
+_YEARS = 5
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,19 @@ def _write_panoramas(root: Path, name: str, split: PlacedSplit, *, stamped: bool
     for spot, file in zip(cutouts, images, strict=True):
         _save_png(spot.view, root / "images" / file)
     queries = [f"{name}/{number:05d}.jpg" for number in range(1, len(split.queries) + 1)]
+    # As published: what has time stamps was taken from one collection, and lies in one folder.
+    folder = root / ("images" if stamped else "query")
     for spot, file in zip(split.queries, queries, strict=True):
-        move(spot.view, root / "queries" / file)
+        move(spot.view, folder / file)
     # A panorama was taken from one spot: that of its first cutout.
     utm = np.repeat(_utm(cutouts)[:, ::_CUTOUTS], _CUTOUTS, axis=1)
-    halves = _Listing(images, utm), _Listing(queries, _utm(split.queries))
-    _write_struct(root / "datasets" / f"{name}.mat", *(_stamped(half) if stamped else half for half in halves))
+    database, asked = _Listing(images, utm), _Listing(queries, _utm(split.queries))
+    if stamped:
+        # Queries are of a year of their own: none of the database is junk to them.
+        years = np.arange(len(images)) // _CUTOUTS % _YEARS
+        database = replace(database, days=_FIRST_DAY + _YEAR * years)
+        asked = replace(asked, days=np.full(len(queries), _FIRST_DAY + _YEAR * _YEARS))
+    _write_struct(root / "datasets" / f"{name}.mat", database, asked)
 
 
 def _cutouts(split: PlacedSplit) -> Iterator[Spot]:
@@ -86,11 +93,6 @@ def _cutouts(split: PlacedSplit) -> Iterator[Spot]:
     shared = [tuple(spots[0] for spots in alone[at : at + _CUTOUTS]) for at in range(0, len(alone), _CUTOUTS)]
     for spots in (*(spots for spots in split.database if len(spots) > 1), *shared):
         yield from islice(cycle(spots), _CUTOUTS * math.ceil(len(spots) / _CUTOUTS))
-
-
-def _stamped(half: _Listing) -> _Listing:
-    years = np.arange(len(half.names), dtype=np.float64) // _CUTOUTS % 5
-    return replace(half, days=np.asarray(_FIRST_DAY + _YEAR * years, dtype=np.float64))
 
 
 def _save_png(view: Path, named: Path) -> None:
@@ -118,4 +120,4 @@ def _write_struct(file: Path, database: _Listing, queries: _Listing) -> None:
         "nonTrivPosDistSqThr": _TRAINING_METRES**2,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    savemat(file, {"dbStruct": fields})
+    write_mat(file, {"dbStruct": fields})

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from retrieval.datasets.manifest import load_manifest, load_manifest_training
+from retrieval.datasets.missing import MissingImagesError
 
 _ROWS = [
     ("im/a.jpg", "cat", "test"),
@@ -114,9 +115,12 @@ def test_labels_that_are_neither_texts_nor_integers_are_refused(tmp_path: Path) 
 
 def test_missing_images_are_counted_and_named(tmp_path: Path) -> None:
     file = _write(tmp_path)
-    for name in ("im/a.jpg", "d.jpg"):
+    for name in ("im/a.jpg", "d.jpg", "im/f.jpg"):  # the last one a query
         (tmp_path / name).unlink()
-    assert f"{file} names 2 images that are not in {tmp_path}: im/a.jpg, d.jpg;" in _refusal(file)
+    assert f"{file} names 3 images that are not in {tmp_path}: im/a.jpg, d.jpg, im/f.jpg;" in _refusal(file)
+    with pytest.raises(MissingImagesError) as caught:
+        load_manifest(file)
+    assert list(caught.value.there) == [tmp_path / name for name in ("im/b.jpg", "im/c.png", "im/e.jpg")]
 
 
 def test_a_folder_with_the_name_of_an_image_is_no_image(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from retrieval.datasets import mat_file
 from retrieval.datasets.mat_file import read_matrices, read_values
 from retrieval.datasets.matlab import read_struct, read_variables, strings, struct_rows
 
@@ -119,18 +120,58 @@ def test_a_file_of_the_newest_kind_says_how_to_save_it(tmp_path: Path) -> None:
         read_variables(tmp_path / "new.mat")
 
 
-def test_a_big_endian_file_is_read(tmp_path: Path) -> None:
-    def element(kind: int, data: bytes) -> bytes:
-        return struct.pack(">II", kind, len(data)) + data.ljust(-(-len(data) // 8) * 8, b"\0")
+def _element(kind: int, data: bytes) -> bytes:
+    return struct.pack(">II", kind, len(data)) + data.ljust(-(-len(data) // 8) * 8, b"\0")
 
-    parts = (
-        element(6, struct.pack(">II", 6, 0)),
-        element(5, struct.pack(">ii", 1, 2)),
-        element(1, b"x"),
-        element(3, struct.pack(">hh", -2, 258)),
-    )
-    (tmp_path / "big.mat").write_bytes(b"MATLAB 5.0".ljust(124) + b"\x01\x00MI" + element(14, b"".join(parts)))
-    assert read_variables(tmp_path / "big.mat")["x"].tolist() == [[-2, 258]]
+
+def _big_endian(path: Path, kind: int, shape: bytes, *values: bytes) -> Path:
+    """A file of one array `x`."""
+    array = _element(14, b"".join((_element(6, struct.pack(">II", kind, 0)), shape, _element(1, b"x"), *values)))
+    path.write_bytes(b"MATLAB 5.0".ljust(124) + b"\x01\x00MI" + array)
+    return path
+
+
+_ONE_BY_TWO = _element(5, struct.pack(">ii", 1, 2))
+
+
+def test_a_big_endian_file_is_read(tmp_path: Path) -> None:
+    file = _big_endian(tmp_path / "big.mat", 6, _ONE_BY_TWO, _element(3, struct.pack(">hh", -2, 258)))
+    assert read_variables(file)["x"].tolist() == [[-2, 258]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "values"),
+    [
+        pytest.param(6, _element(9, struct.pack(">dd", np.inf, 1)), [_element(9, b"")], id="infinite shape"),
+        pytest.param(6, _element(9, struct.pack(">dd", np.nan, 1)), [_element(9, b"")], id="shape that is no number"),
+        pytest.param(2, _ONE_BY_TWO, [_element(7, struct.pack(">f", np.inf)), _element(1, b"a")], id="infinite names"),
+        pytest.param(6, _element(13, struct.pack(">QQ", 0, 2**64 - 1)), [_element(9, b"")], id="nothing, endlessly"),
+        pytest.param(2, _element(5, struct.pack(">iii", 0, *[2**31 - 1] * 2)), [_element(5, b"\0\0\0\1")], id="no names"),
+    ],
+)
+def test_forged_sizes_are_one_line(tmp_path: Path, kind: int, shape: bytes, values: list[bytes]) -> None:
+    with pytest.raises(ValueError, match=r"forged\.mat cannot be read: "):
+        read_variables(_big_endian(tmp_path / "forged.mat", kind, shape, *values))
+
+
+def test_cells_in_cells_without_end_are_one_line(tmp_path: Path) -> None:
+    once = _element(5, struct.pack(">ii", 1, 1))
+    cell = b""
+    for _ in range(1_500):
+        cell = _element(14, _element(6, struct.pack(">II", 1, 0)) + once + _element(1, b"") + cell)
+    with pytest.raises(ValueError, match=r"deep\.mat cannot be read: .*recursion"):
+        read_variables(_big_endian(tmp_path / "deep.mat", 1, once, cell))
+
+
+def test_variables_that_grow_beyond_all_need_are_refused_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "zeros.mat"
+    savemat(file, {"x": np.zeros((1, 8_000)), "y": np.zeros((1, 8_000))}, do_compression=True)
+    assert read_variables(file)["y"].shape == (1, 8_000)
+    monkeypatch.setattr(mat_file, "_MAX_BYTES", 100_000)  # one of them fits
+    with pytest.raises(ValueError, match="a compressed variable is cut off, or all are above 100000 bytes"):
+        read_variables(file)
 
 
 def test_a_damaged_file_is_one_line_and_never_more(file: Path) -> None:

@@ -127,7 +127,7 @@ def test_no_code_runs_whatever_a_pickle_calls(tmp_path: Path) -> None:
         "numpy.core.multiarray.fromfile": b"cnumpy.core.multiarray\nfromfile\n(S'/etc/passwd'\ntR.",
         "copyreg._reconstructor": b"ccopyreg\n_reconstructor\n(c__builtin__\nset\nc__builtin__\nset\nNtR.",
         "numpy.ndarray.tofile": b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
-        "functools.partial": b"cfunctools\npartial\n(t(R.",
+        "functools.partial": b"cfunctools\npartial\n(tR.",
     }
     for asked, attack in attacks.items():
         assert f"it asks for {asked};" in _refusal(tmp_path, attack)
@@ -232,3 +232,35 @@ def test_a_file_that_is_missing_or_too_large_is_named(tmp_path: Path) -> None:
         file.truncate((1 << 30) + 1)
     with pytest.raises(ValueError, match=r"large\.pkl has 1073741825 bytes"):
         load_pickle(tmp_path / "large.pkl")
+
+
+_TUPLE, _SAME_TWICE, _AS_KEY = b"\x85", b"2\x86", b"Ns."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\x80\x02})" + _TUPLE * 200_000 + _AS_KEY, id="deep"),
+        pytest.param(b"\x80\x02})" + (b"N0" + _TUPLE) * 200_000 + _AS_KEY, id="deep, with others in between"),
+        pytest.param(b"\x80\x04(()" + _TUPLE * 200_000 + b"t\x91.", id="deep, in a set"),
+        pytest.param(b"\x80\x02})" + _SAME_TWICE * 40 + _AS_KEY, id="wide"),
+        pytest.param(
+            b"\x80\x04})" + b"".join(b"\x940h%ch%c\x86" % (i, i) for i in range(40)) + _AS_KEY, id="wide, remembered"
+        ),
+    ],
+)
+def test_tuples_that_could_not_be_hashed_are_refused_before_anything_hashes_them(
+    tmp_path: Path, content: bytes
+) -> None:
+    # Where they were not, the first three ended the process, and the others never came back.
+    assert "it holds tuples in tuples without end" in _refusal(tmp_path, content)
+
+
+def test_taking_what_is_not_there_is_refused_before_depths_are_lost(tmp_path: Path) -> None:
+    assert "it takes what is not there (POP)" in _refusal(tmp_path, b"\x80\x02)(0\x85.")
+
+
+def test_many_tuples_beside_each_other_are_no_depth(tmp_path: Path) -> None:
+    boxes = [(float(number), (1, 2)) for number in range(5_000)]
+    for protocol in range(6):
+        assert load_pickle(_written(tmp_path, pickle.dumps(boxes, protocol))) == boxes

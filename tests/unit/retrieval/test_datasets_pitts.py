@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from retrieval.datasets.missing import MissingImagesError
 from retrieval.datasets.pitts import load_dbstruct, load_dbstruct_training
 
 _DATABASE = [f"000/{number:06d}_pitch1_yaw1.jpg" for number in range(3)]
@@ -109,9 +110,37 @@ def test_images_are_in_the_order_of_the_file(mat: Path) -> None:
     assert [path.name for path in load_dbstruct(mat).images] == [Path(name).name for name in _DATABASE[::-1]]
 
 
-def test_time_stamps_between_the_fields_change_nothing(mat: Path) -> None:
+def test_time_stamps_between_the_fields_change_nothing_where_all_differ(mat: Path) -> None:
     _save(mat, _tokyo_tm())
     assert load_dbstruct(mat).queries[0].positives.tolist() == [0, 1]
+    assert load_dbstruct(mat).queries[0].junk.tolist() == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_was_taken_at_the_querys_time_is_junk_near_or_far(mat: Path, named: bool) -> None:
+    fields = _tokyo_tm() | {"qTimeStamp": np.array([[201301.0, 201303.0]])}
+    _save(mat, fields if named else {f"f{position}": value for position, value in enumerate(fields.values())})
+    first, second = load_dbstruct(mat).queries
+    assert (first.positives.tolist(), first.junk.tolist()) == ([1], [0])
+    assert (second.positives.tolist(), second.junk.tolist()) == ([], [2])
+
+
+def test_images_of_one_time_are_no_pair(mat: Path) -> None:
+    fields = _tokyo_tm() | {"utmDb": _utm(1, 2, 26), "qTimeStamp": np.array([[201301.0, 201401.0]])}
+    pairs = load_dbstruct_training(_save(mat, fields)).pairs_P2
+    assert pairs is not None
+    assert pairs.tolist() == [[3, 1]]
+
+
+def test_time_stamps_of_another_number_are_refused(mat: Path) -> None:
+    _save(mat, _tokyo_tm() | {"qTimeStamp": np.array([[201401.0]])})
+    assert "time stamps are float64 of shape (1, 3) and float64 of shape (1, 1); 3 and 2 numbers" in _refusal(mat)
+
+
+def test_with_time_stamps_the_queries_may_lie_among_the_database(tmp_path: Path) -> None:
+    _touch(tmp_path / "images", [*_DATABASE, *_QUERIES])
+    mat = _save(tmp_path / "datasets" / "tokyoTM_val.mat", _tokyo_tm())
+    assert [query.name for query in load_dbstruct(mat).queries] == _QUERIES
 
 
 @pytest.mark.parametrize("fields", [_pitts(), _tokyo_tm()])
@@ -153,11 +182,16 @@ def test_a_png_is_found_where_the_file_says_jpg(mat: Path) -> None:
 
 
 def test_missing_images_are_counted_and_named(mat: Path) -> None:
-    for name in _DATABASE[:2]:
-        (mat.parent.parent / "images" / name).unlink()
+    missing = [mat.parent.parent / "images" / name for name in _DATABASE[:2]]
+    missing.append(mat.parent.parent / "queries" / _QUERIES[1])
+    for path in missing:
+        path.unlink()
     message = _refusal(mat)
-    assert f"pitts30k_test.mat names 2 images that are not in {mat.parent.parent / 'images'}" in message
-    assert ", ".join(_DATABASE[:2]) in message
+    assert f"pitts30k_test.mat names 3 images that are not in {mat.parent.parent}: images/000/000000" in message
+    with pytest.raises(MissingImagesError) as caught:
+        load_dbstruct(mat)
+    assert list(caught.value.paths) == missing
+    assert len(caught.value.there) == 2
 
 
 def test_a_name_that_leaves_the_folder_is_refused(mat: Path) -> None:

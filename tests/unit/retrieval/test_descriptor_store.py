@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from retrieval.descriptor_files import map_arrow, read_parquet, write_arrow, write_parquet
 from retrieval.descriptors import extract
 from retrieval.images import ImageReader, UnreadableImagesError
 from retrieval.multiscale import MultiScale
-from retrieval.network import build_network
+from retrieval.network import RetrievalNetwork, build_network
+from retrieval.pooling import RMAC, GeM
 from retrieval.store import DescriptorStore, data_digest, extract_stored, image_names, store_key, weights_digest
 
 # As `describe` below, in a process of its own that never comes to the end of its second part.
@@ -26,7 +28,7 @@ from retrieval.images import ImageReader
 from retrieval.store import extract_stored
 
 def describe(images_NCHW):
-    if (Path(sys.argv[2]) / "part-00000.arrow").exists():
+    if (Path(sys.argv[2]) / "part-00000-float32.arrow").exists():
         time.sleep(600)
     return images_NCHW.mean((2, 3)).numpy()
 
@@ -80,12 +82,12 @@ def test_an_extraction_that_was_killed_goes_on_where_it_was(images, tmp_path):
     process = subprocess.Popen(words, cwd=Path(__file__).parents[3])
     try:
         deadline = time.monotonic() + 60
-        while not (folder / "part-00000.arrow").exists() and time.monotonic() < deadline:
+        while not (folder / "part-00000-float32.arrow").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
     finally:
         process.kill()
         process.wait()
-    assert [path.name for path in folder.iterdir()] == ["part-00000.arrow"]
+    assert [path.name for path in folder.iterdir()] == ["part-00000-float32.arrow"]
     read, found = store(images, folder)
     assert read == 6
     assert np.array_equal(found, extract(describe, images, ImageReader(None)))
@@ -110,21 +112,25 @@ def one_bit_flipped(path: Path) -> bytes:
 )
 def test_a_damaged_part_is_made_again_with_a_word(images, tmp_path, caplog, damaged):
     _, before = store(images, tmp_path / "kept")
-    path = tmp_path / "kept" / "part-00001.arrow"
+    path = tmp_path / "kept" / "part-00001-float32.arrow"
     path.write_bytes(damaged(path))
     with caplog.at_level(logging.WARNING):
         read, after = store(images, tmp_path / "kept")
     assert read == 4
     assert np.array_equal(before, after)
-    assert "part-00001.arrow" in caplog.text
+    assert "part-00001-float32.arrow" in caplog.text
     assert "made again" in caplog.text
 
 
-def test_parts_of_other_images_or_numbers_are_made_again(images, tmp_path, caplog):
+def test_parts_of_other_images_are_made_again(images, tmp_path, caplog):
     store(images, tmp_path / "kept")
     assert store(images[::-1], tmp_path / "kept")[0] == 10
-    assert store(images[::-1], tmp_path / "kept", kind="float16")[0] == 10
-    assert caplog.text.count("holds other images, or not float") == 6
+    assert caplog.text.count("holds other images, or not float32") == 3
+
+
+def test_both_precisions_of_the_same_descriptors_are_kept_beside_each_other(images, tmp_path):
+    assert [store(images, tmp_path / "kept", kind=kind)[0] for kind in ("float32", "float16")] == [10, 10]
+    assert [store(images, tmp_path / "kept", kind=kind)[0] for kind in ("float32", "float16")] == [0, 0]
 
 
 def test_half_precision_is_kept_as_such(images, tmp_path):
@@ -139,7 +145,7 @@ def test_a_stored_part_is_a_view_of_its_file(tmp_path):
     allocated = pa.total_allocated_bytes()
     (part_ND,) = DescriptorStore(tmp_path, tuple(names), part_size=5000).parts()
     assert pa.total_allocated_bytes() - allocated < 1000
-    (line,) = [each for each in Path("/proc/self/maps").read_text().splitlines() if "part-00000.arrow" in each]
+    (line,) = [each for each in Path("/proc/self/maps").read_text().splitlines() if "part-00000-float32.arrow" in each]
     start, stop = (int(each, 16) for each in line.split()[0].split("-"))
     assert start <= part_ND.ctypes.data < stop
     assert np.array_equal(part_ND, numbers)
@@ -169,7 +175,7 @@ def test_unreadable_images_are_named_over_all_parts_and_the_others_kept(images, 
     with pytest.raises(UnreadableImagesError, match="2 unreadable") as caught:
         store(images, tmp_path / "kept")
     assert [path.name for path in caught.value.paths] == ["01.png", "09.png"]
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["part-00001.arrow"]
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["part-00001-float32.arrow"]
     for index in (1, 9):
         Image.new("RGB", (8, 8)).save(images[index][0])
     assert store(images, tmp_path / "kept")[0] == 6
@@ -178,13 +184,13 @@ def test_unreadable_images_are_named_over_all_parts_and_the_others_kept(images, 
 def test_progress_goes_on_over_parts_and_counts_those_that_were_there(images, tmp_path):
     seen: list[tuple[int, int]] = []
     store(images, tmp_path / "kept")
-    (tmp_path / "kept" / "part-00001.arrow").unlink()
+    (tmp_path / "kept" / "part-00001-float32.arrow").unlink()
     store(images, tmp_path / "kept", batch_size=2, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(4, 10), (6, 10), (8, 10), (10, 10)]
 
 
 def test_asking_for_parts_that_are_not_there_says_which(tmp_path):
-    with pytest.raises(ValueError, match=r"part-00000\.arrow is missing"):
+    with pytest.raises(ValueError, match=r"part-00000-float32\.arrow is missing"):
         DescriptorStore(tmp_path, ("a.jpg",)).parts()
 
 
@@ -210,6 +216,17 @@ def test_the_key_changes_with_weights_images_and_settings(images):
     assert len(set(keys)) == len(keys)
     assert weights_digest(network) == weights_digest(network)
     assert store_key("w", "d", {"a": 1, "b": 2}) == store_key("w", "d", {"b": 2, "a": 1})
+
+
+def test_settings_that_are_no_weights_change_the_digest():
+    settings = [{}, {"unit_pooled": True}]
+    networks = [build_network("mini_resnet", descriptor_size=8, **each) for each in settings]
+    networks += [RetrievalNetwork(networks[0].backbone, head, nn.Identity()) for head in (RMAC(3), RMAC(2))]
+    networks += [RetrievalNetwork(networks[0].backbone, GeM(eps=eps), nn.Identity()) for eps in (1e-6, 1e-5)]
+    for network in networks:
+        network.load_state_dict(networks[0].state_dict(), strict=False)
+    digests = [weights_digest(network) for network in networks]
+    assert len(set(digests)) == len(digests)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float16])

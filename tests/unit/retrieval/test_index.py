@@ -26,6 +26,23 @@ def test_equal_scores_rank_by_lowest_index():
     assert rank(unit(np.array([[1.0, 0.2]])), database, count=8)[0].tolist() == list(range(8))
 
 
+@pytest.mark.parametrize("queries", [1, 2, 7, 70])
+@pytest.mark.parametrize("size", [3, 16, 64, 100, 512])
+def test_equal_descriptors_get_equal_distances_wherever_they_stand(queries, size):
+    for count in (5, 15, 31, 33, 5000):
+        copies = np.repeat(random_units(1, size), count, axis=0)
+        for distance_N in distance_rows(random_units(queries, size, seed=1), copies):
+            assert np.unique(distance_N).size == 1
+
+
+def test_a_database_that_cannot_be_written_to_is_searched_without_a_warning():
+    queries, database = random_units(3, 8), random_units(20, 8, seed=1)
+    for array in (queries, database):
+        array.flags.writeable = False
+    products = queries @ database.T
+    assert np.allclose(np.stack(list(distance_rows(queries, database))), -products, atol=1e-6)
+
+
 def test_only_the_best_are_kept_when_asked():
     database = random_units(9, 4)
     assert np.array_equal(rank(database, database, count=3), rank(database, database)[:, :3])

@@ -120,3 +120,13 @@ def test_a_ground_truth_without_junk_has_none():
 def test_as_many_rankings_as_queries_are_demanded():
     with pytest.raises(ValueError, match="longer"):
         evaluate_classic(np.array([[0, 1]]), [{"positives": [0]}, {"positives": [1]}])
+
+
+@pytest.mark.parametrize("wrong", [np.array([True, False]), [0.5], ["0"]])
+def test_what_is_no_list_of_indices_is_refused(wrong):
+    with pytest.raises(ValueError, match="whole numbers are right"):
+        average_precision([0, 1], wrong)
+
+
+def test_indices_may_be_whole_numbers_in_floats_as_matlab_writes_them():
+    assert average_precision([1, 0], np.array([0.0])) == pytest.approx(1 / 4)

@@ -79,3 +79,13 @@ def test_without_queries_or_gallery_no_error_is_raised(queries):
 def test_distances_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"shape \(2, 3\).*\(3, 2\)"):
         evaluate_market(np.zeros((2, 3)), [1, 2, 3], [1, 2], [1, 1, 1], [2, 2])
+
+
+def test_distances_to_no_gallery_where_there_is_one_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(2, 0\).*\(2, 1\)"):
+        evaluate_market(np.zeros((2, 0)), [1, 2], [1], [1, 1], [2])
+
+
+def test_identities_without_cameras_are_refused():
+    with pytest.raises(ValueError, match="1 and 2 identities .* 1 and 1 cameras"):
+        evaluate_market(np.zeros((1, 2)), [1], [1, 2], [1], [2])

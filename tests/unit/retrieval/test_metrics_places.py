@@ -63,3 +63,9 @@ def test_an_empty_database_or_no_queries_find_nothing():
 def test_what_is_no_pair_of_finite_metres_is_refused(wrong):
     with pytest.raises(ValueError, match="pairs of finite metres"):
         positives_within(wrong, np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize("metres", [-1, math.nan])
+def test_a_radius_below_nought_is_refused(metres):
+    with pytest.raises(ValueError, match="at least 0"):
+        positives_within(np.zeros((1, 2)), np.zeros((1, 2)), metres)
