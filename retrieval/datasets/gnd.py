@@ -133,9 +133,9 @@ def _read_mat(file: Path) -> _Truth:
 
 
 def _texts(file: Path, key: str, names: Any) -> list[str]:
-    texts = list(names) if isinstance(names, list | tuple) or np.ndim(names) == 1 else [None]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{file}: {key} must be a list of texts")
+    texts = list(names) if isinstance(names, list | tuple) or np.ndim(names) == 1 else []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{file}: {key} must be a list of texts, at least one")
     return [str(text) for text in texts]
 
 

@@ -83,8 +83,8 @@ def _read(root: Path, split: str) -> _Database:
     if lacking:
         raise ValueError(f"{file}: split {split!r} lacks {', '.join(lacking)}; {', '.join(_KEYS)} are needed")
     cids = content[split]["cids"]
-    names = [str(name) for name in cids if isinstance(name, str)] if isinstance(cids, list | tuple | np.ndarray) else []
-    if not names or len(names) < len(cids) or not all(map(_is_plain, names)):
+    names = list(cids) if isinstance(cids, list | tuple) or np.ndim(cids) == 1 else []
+    if not names or not all(isinstance(name, str) and _is_plain(name) for name in names):
         raise ValueError(f"{file}: cids of split {split!r} must be names of six letters or more, at least one")
     clusters, queries, positives = (_row(file, key, content[split][key]) for key in _KEYS[1:])
     _check_lengths(file, len(names), clusters, queries, positives)
