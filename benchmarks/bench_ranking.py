@@ -3,12 +3,13 @@
     python -m pytest benchmarks/bench_ranking.py
 
 The size of ROxford with its million distractors: 70 queries, 512 numbers a descriptor, 2 GB on disk, memory-mapped.
-Both sides read the same file and multiply the same matrices, which is most of what counting takes.
+Both sides read the same file and multiply the same matrices, and take turns in one run. The reference multiplies with
+numpy and sorts in its own memory layout, as the published evaluations do.
 """
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from benchmarks.plain_ranking import plain_revisited
 from retrieval.datasets.base import Images, Query, RetrievalSet
 from retrieval.evaluate import score
 
-IMAGES, BASE, QUERIES, SIZE = 1_004_993, 4_993, 70, 512
+IMAGES, BASE, QUERIES, SIZE, ROUNDS = 1_004_993, 4_993, 70, 512, 5
 NAMED = (50, 50, 60)
 """Easy, hard and junk of each query, all among the base's images."""
 
@@ -63,21 +64,24 @@ def score_peak_mib(folder: Path) -> float:
     return peak_extra_mib(lambda: score(queries_QD, database_ND, truth))
 
 
-@pytest.mark.parametrize("rule", ["counted", "sorted"])
-def test_map_of_70_queries_among_a_million(benchmark: BenchmarkFixture, folder: Path, rule: str) -> None:
+def test_map_of_70_queries_among_a_million(benchmark: BenchmarkFixture, folder: Path) -> None:
     queries_QD, database_ND, truth = given(folder)
-    if rule == "sorted":
-        sort = partial(plain_revisited, queries_QD, database_ND, truth.queries)
-        maps = benchmark.pedantic(sort, rounds=3, warmup_rounds=1)
-        assert 0 < maps["H"] < maps["M"] < maps["E"] < 1
-        return
-    benchmark.extra_info["at_most"] = "a fifth of the sorted, 4 GiB"
-    found = benchmark.pedantic(score, (queries_QD, database_ND, truth), rounds=5, warmup_rounds=1)
+    sorted_s: list[float] = []
+    maps: dict[str, float] = {}
+
+    def sort_all() -> None:
+        start = time.perf_counter()
+        maps.update(plain_revisited(queries_QD, database_ND, truth.queries))
+        sorted_s.append(time.perf_counter() - start)
+
+    found = benchmark.pedantic(score, (queries_QD, database_ND, truth), setup=sort_all, rounds=ROUNDS, warmup_rounds=1)
     # A process of its own: it has not yet mapped the file, whose pages count as they are read.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
         benchmark.extra_info["peak_extra_mib"] = child.submit(score_peak_mib, folder).result()
-    maps = plain_revisited(queries_QD, database_ND, truth.queries)
+    benchmark.extra_info["at_most"] = f"{min(sorted_s) / 5:.2f} s (sorted: {min(sorted_s):.2f} s), 4 GiB"
+    assert 0 < maps["H"] < maps["M"] < maps["E"] < 1
     assert (found.more["map_easy"], found.map, found.more["map_hard"]) == pytest.approx(
         (maps["E"], maps["M"], maps["H"])
     )
     assert benchmark.extra_info["peak_extra_mib"] < 4096
+    assert min(sorted_s) / benchmark.stats.stats.min >= 5

@@ -10,8 +10,7 @@ class ReIDNetwork(nn.Module):
     """Images N×3×H×W → unit descriptors N×D from behind a BatchNorm neck, with a classifier over the training classes.
 
     The neck's shift stays 0, so that the classifier's hyperplanes go through the origin and the cosine between
-    descriptors fits what it was trained for. Training takes `training_outputs`; a batch of one image cannot be trained
-    on.
+    descriptors fits what it was trained for. Training takes `training_outputs`.
 
     Source: Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-Identification", CVPRW 2019
     (BNNeck).
@@ -38,7 +37,17 @@ class ReIDNetwork(nn.Module):
         return descriptors_ND, logits_NC
 
     def training_outputs(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """N×3×H×W → unit descriptors N×D, the features N×D before the neck, and the logits of the classes."""
+        """N×3×H×W → unit descriptors N×D, the features N×D before the neck, and the logits of the classes.
+
+        Raises:
+            ValueError: one image alone, while the neck measures statistics.
+        """
+        if self.neck.training and len(images_NCHW) == 1:
+            height, width = images_NCHW.shape[-2:]
+            raise ValueError(
+                f"one image of {height}×{width} cannot be trained on alone, as a BatchNorm neck measures its batch: "
+                "images read at one size, [height, width], pass together"
+            )
         features_ND = self._features(images_NCHW)
         necked_ND = self.neck(features_ND)
         return F.normalize(necked_ND, dim=1), features_ND, self.classifier(necked_ND)

@@ -30,6 +30,7 @@ def map_interval(
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
     """
+    aps_Q = np.asarray(aps_Q, dtype=np.float64)
     valid_Q = aps_Q[np.isfinite(aps_Q)]
     if valid_Q.size == 0:
         return float("nan"), float("nan")
@@ -55,6 +56,7 @@ def compare(
     Raises:
         ValueError: when the two are not of equal length.
     """
+    first_Q, second_Q = np.asarray(first_Q), np.asarray(second_Q)
     if first_Q.shape != second_Q.shape or first_Q.ndim != 1:
         raise ValueError(f"average precisions of shapes {first_Q.shape} and {second_Q.shape}; both need one per query")
     differences_Q = np.subtract(second_Q, first_Q, dtype=np.float64)

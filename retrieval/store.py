@@ -1,8 +1,8 @@
 """Descriptors kept on disk in parts: an extraction that is cut short goes on where it was.
 
-A folder holds ``part-00000-float32.arrow``, ``part-00001-float32.arrow``, …, each with the descriptors of as many images
-that follow each other in a list (see `retrieval.descriptor_files`). Its name is a hash of all that the descriptors
-depend on; in what precision they are kept stands in each file's, so that both can be kept beside each other.
+A folder holds ``part-00000-float32.arrow``, ``part-00001-float32.arrow``, …, each with the descriptors of as many
+images that follow each other in a list (see `retrieval.descriptor_files`). Its name is a hash of all that the
+descriptors depend on; their precision is part of each file's name, so that both can be kept beside each other.
 Letters: N images, D descriptor size.
 """
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Kind = Literal["float32", "float16"]
 
-_PART_SIZE = 2048  # images: on one slow core two minutes' work, which is what a killed extraction loses at most
+PART_SIZE = 2048  # images: on one slow core two minutes' work, which is what a killed extraction loses at most
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DescriptorStore:
     folder: Path
     names: tuple[str, ...]
     kind: Kind = "float32"
-    part_size: int = _PART_SIZE
+    part_size: int = PART_SIZE
 
     def spans(self) -> list[slice]:
         """Which images each part holds."""
@@ -89,7 +89,7 @@ def extract_stored(
     kind: Kind = "float32",
     provenance: Mapping[str, str] | None = None,
     batch_size: int = 64,
-    part_size: int = _PART_SIZE,
+    part_size: int = PART_SIZE,
     progress: Progress | None = None,
 ) -> list[np.ndarray]:
     """As `retrieval.descriptors.extract`, but kept in `folder`, and only what is not there yet is made.

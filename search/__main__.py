@@ -55,13 +55,17 @@ def mini(
     console = Console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("drawing the miniature benchmark", total=None)
-        with input_is_checked():
+        try:
             write_mini(
                 out,
                 seed=seed,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
                 format=format,
             )
+        except ValueError as error:
+            raise BadInputError(str(error)) from error
+        except OSError as error:
+            raise FailedError(f"{out} cannot be written ({error.strerror}); nothing of it is left") from error
     console.print(f"the miniature benchmark ({format}, seed {seed}) is in {out}", highlight=False, soft_wrap=True)
 
 
@@ -258,6 +262,28 @@ def verify(
 
     for check in checks_of(bundle, data):
         typer.echo(f"ok  {check.name}: {check.figures}")
+
+
+@app.command()
+def describe(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder that export wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Images, in folders of any depth.")],
+    out: Annotated[Path, typer.Option(help="A new Parquet file.")],
+    half: Annotated[bool, typer.Option("--half", help="Keep float16 numbers.")] = False,
+) -> None:
+    """Describe every image of a folder by a bundle's network, to build an index from; interrupted, it goes on.
+
+    Example: python -m search describe bundle data/mini/test/jpg --out descriptors.parquet
+    """
+    from search.describe import describe_folder, plan_description
+
+    console = Console()
+    with input_is_checked():
+        job = plan_description(bundle, folder, out, "float16" if half else "float32")
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("describing images", total=len(job.names))
+            size = describe_folder(job, lambda done, total: progress.update(task, completed=done, total=total))
+    typer.echo(f"{len(job.names)} descriptors of {size} numbers are in {out}")
 
 
 def main() -> None:

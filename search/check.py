@@ -1,6 +1,8 @@
 """What `check-data` says of a folder: the data sets in it, what each holds, and every file that cannot be read."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from retrieval.datasets.distractors import load_flickr100k, load_revisitop1m
 from retrieval.datasets.formats import FORMATS, Format, Source, open_retrieval, open_training, recognise
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.images import UnreadableImagesError, read_image
+from trainables.threads import available_threads
 
+_AT_A_TIME = 256  # images handed out to the threads: all of a million would be as many tasks in memory
 _DEPTH = 3  # data sets lie in <root>/test/<name> at most
 _NAMES = {
     "oxford5k": "Oxford5k",
@@ -33,16 +37,21 @@ _DISTRACTORS: tuple[tuple[str, Callable[[Path], Path | None], _Loader], ...] = (
 class _Seen:
     """What has come up on the way: images to read, and data sets that their loaders refused."""
 
-    images: dict[Path, None] = field(default_factory=dict)
-    missing: dict[Path, None] = field(default_factory=dict)
+    # As texts: a million paths would take most of a gigabyte.
+    images: dict[str, None] = field(default_factory=dict)
+    missing: dict[str, None] = field(default_factory=dict)
     refused: int = 0
+
+    def add(self, images: Iterable[Path]) -> None:
+        """Images to read, each once however many data sets hold it."""
+        self.images.update((str(path), None) for path in images)
 
     def refuse(self, error: ValueError) -> str:
         """The line for a data set that cannot be opened."""
         self.refused += 1
         if isinstance(error, MissingImagesError):
-            self.missing.update(dict.fromkeys(error.paths))
-            self.images.update(dict.fromkeys(error.there))
+            self.missing.update((str(path), None) for path in error.paths)
+            self.add(error.there)
         return f"refused: {error}"
 
 
@@ -64,13 +73,13 @@ def describe_data(folder: Path, progress: Callable[[int, int], None] = lambda do
         for line in _describe_set(path, seen):
             yield f"{folder if where == '.' else where}: {line}"
     unreadable = 0
-    for path in _unreadable(list(seen.images), progress):
-        if path.is_file():
+    for image in _unreadable(list(seen.images), progress):
+        if os.path.isfile(image):
             unreadable += 1
-            yield f"unreadable: {path}"
+            yield f"unreadable: {_shown(image)}"
         else:
-            seen.missing[path] = None
-    yield from (f"missing: {path}" for path in seen.missing)
+            seen.missing[image] = None
+    yield from (f"missing: {_shown(image)}" for image in seen.missing)
     if unreadable or seen.missing or seen.refused:
         raise ValueError(f"{folder}: {_count_faults(unreadable, len(seen.missing), seen.refused)}; named above")
     yield f"{len(seen.images)} images read: all are sound"
@@ -113,7 +122,7 @@ def _describe_distractors(path: Path, title: str, sign: Path, load: _Loader, see
     except ValueError as error:
         yield seen.refuse(error)
     else:
-        seen.images.update(dict.fromkeys(images))
+        seen.add(images)
         yield f"{len(images)} images"
 
 
@@ -134,11 +143,11 @@ def _describe_format(path: Path, name: str, seen: _Seen) -> Iterator[str]:
         except ValueError as error:
             lines.append(split + seen.refuse(error))
             continue
-        seen.images.update(dict.fromkeys(found.images))
+        seen.add(found.images)
         if isinstance(found, TrainingSet):
             lines.append(split + _count_training(found, chosen.classes))
             continue
-        seen.images.update((query.path, None) for query in found.queries)
+        seen.add(query.path for query in found.queries)
         lines.append(split + _count_queries(found))
         if name == "gnd":  # only the keys of the file tell the benchmark's rules
             title = f"{found.protocol} ground truth"
@@ -182,13 +191,30 @@ def _count_queries(found: RetrievalSet) -> str:
     return f"{found.protocol} protocol, {', '.join(parts)}"
 
 
-def _unreadable(images: list[Path], progress: Callable[[int, int], None]) -> Iterator[Path]:
-    for done, path in enumerate(images, start=1):
-        try:
-            read_image(path, size=None)
-        except UnreadableImagesError:
-            yield path
-        progress(done, len(images))
+def _unreadable(images: list[str], progress: Callable[[int, int], None]) -> Iterator[str]:
+    with ThreadPoolExecutor(available_threads()) as pool:
+        for start in range(0, len(images), _AT_A_TIME):
+            some = images[start : start + _AT_A_TIME]
+            for number, is_sound in enumerate(pool.map(_is_sound, some), start=start):
+                if not is_sound:
+                    yield images[number]
+                progress(number + 1, len(images))
+
+
+def _is_sound(image: str) -> bool:
+    # Opening what is there and no file, a pipe, would wait for ever.
+    if not os.path.isfile(image):
+        return False
+    try:
+        read_image(Path(image), size=None)
+    except UnreadableImagesError:
+        return False
+    return True
+
+
+def _shown(image: str) -> str:
+    """On one line, and as any terminal can show it: names on disk are bytes."""
+    return image if image.isprintable() else ascii(image)
 
 
 def _count_faults(unreadable: int, missing: int, refused: int) -> str:

@@ -9,9 +9,11 @@ import ray
 
 from search.config import SweepConfig
 from search.tasks import measure_member, score_member
+from search.waiting import described
 from tracking.files import write_atomically
 from tracking.front import Front, build_front
 from tracking.record import TrialRecord
+from trainables.data import open_data
 from trainables.folder import TrialFolder
 from trainables.meter import MeterClient
 
@@ -45,7 +47,7 @@ class Finals:
                 return front
             for number in missing:
                 notice(f"measuring trial {number} of the front again, alone, and scoring it on the test queries")
-                self._measure(by_number[number], records)
+                self._measure(by_number[number], records, notice)
 
     def merged(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The records with what was measured after the search in place of what was measured during it."""
@@ -57,11 +59,13 @@ class Finals:
             merged.append(record.model_copy(update={"metrics": metrics}))
         return merged
 
-    def _measure(self, record: TrialRecord, records: Sequence[TrialRecord]) -> None:
+    def _measure(self, record: TrialRecord, records: Sequence[TrialRecord], notice: Callable[[str], None]) -> None:
         settings, number = self.config.trial_settings, record.number
         options = self.config.resources.task_options
         # One after the other: while the speed is measured nothing else may run.
-        test = ray.get(score_member.options(**options).remote(settings, self.baselines, self.storage, number))
+        scored = score_member.options(**options).remote(settings, self.baselines, self.storage, number)
+        images = len(open_data(settings.data).report_on.images)
+        test = described(scored, TrialFolder(self.storage, number).path, images, notice)
         speed = self._speeds(records).get(shape_of(record))
         if speed is None:
             task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)

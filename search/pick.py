@@ -68,9 +68,9 @@ class Choice:
 def pick(front: Front, limits: Sequence[Limit]) -> Choice:
     """The best finished trial within the limits.
 
-    Best is the objective that is not limited: when a quality is (or when nothing is: then the sweep's own must be within
-    0.05 of the dense network's), the fastest, or the best by the cost that the sweep was after instead; else the most
-    accurate.
+    Best is the objective that is not limited: when a quality is (or when nothing is: then the sweep's own must be
+    within 0.05 of the dense network's), the fastest, or the best by the cost that the sweep was after instead; else
+    the most accurate.
     Qualities are those of the validation queries: choosing by the test queries would spoil them as a report.
 
     Raises:

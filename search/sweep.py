@@ -24,6 +24,7 @@ from search.progress import SweepProgress
 from search.searcher import StudySearcher
 from search.storage import SweepStorage
 from search.tasks import fetch_weights, score_dense, train_dense
+from search.waiting import described
 from spaces.space import Space
 from tracking.files import write_atomically
 from tracking.front import Front, write_front
@@ -142,8 +143,11 @@ class Sweep:
         path = self.storage.path / "dense.json"
         if not path.is_file():
             options = self.config.resources.task_options
-            task = score_dense.options(**options).remote(self.config.trial_settings, self.baselines)
-            write_atomically(path, json.dumps(ray.get(task), indent=2))
+            settings = self.config.trial_settings
+            task = score_dense.options(**options).remote(settings, self.baselines)
+            data, keep = open_data(settings.data), need_baseline(settings, self.baselines).descriptors
+            images = len(data.select_on.images) + len(data.report_on.images)
+            write_atomically(path, json.dumps(described(task, keep, images, self._say), indent=2))
         metrics: dict[str, float] = json.loads(path.read_text())
         quality = self.config.search.objectives[0]
         shown = METRICS[quality].show(metrics[quality])

@@ -148,7 +148,8 @@ def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
         sets = open_data(settings)
     expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
     session = open_session(bundle / "model.onnx", threads=available_threads())
-    found = evaluate(describe_in(session), sets.report_on, sets.reader, index=card.evaluation.index).map
+    batch_size, index = card.evaluation.batch_size, card.evaluation.index
+    found = evaluate(describe_in(session), sets.report_on, sets.reader, batch_size=batch_size, index=index).map
     if not abs(found - expected) <= MAP_TOLERANCE:
         raise BundleBrokenError(
             f"test mAP is {found:.4f}, the bundle says {expected:.4f}: they differ by more than {MAP_TOLERANCE}"

@@ -60,7 +60,7 @@ class Metric:
 
 _QUALITIES = {
     "map": ("mAP", "Mean average precision"),
-    "map_asymmetric": ("asymmetric mAP", "mAP with the dense network's descriptors for the database"),
+    "map_asymmetric": ("asym. mAP", "mAP with the dense network's descriptors for the database"),
     **{
         f"map_{level}": (f"mAP {level}", f"mAP by the revisited {level.title()} protocol") for level in ("easy", "hard")
     },

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import nn
 
 from pruning.groups import PrunableGroup, find_groups
-from retrieval.datasets.base import TrainingSet, fingerprint
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.finetune import Batches, BatchSource
@@ -26,8 +24,8 @@ from retrieval.onnx_model import to_onnx
 from retrieval.weights import load_weights
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
-from trainables.data import SweepData, open_data
-from trainables.delivery import deliver, drop_training_head_, rebuild
+from trainables.data import SweepData, open_data, training_fingerprint
+from trainables.delivery import check_whitening, deliver, drop_training_head_, rebuild
 from trainables.objective import make_batches, make_loss
 from trainables.settings import NetworkSettings, Size, TrialSettings, traced_size, tracing_image
 from trainables.training import Training
@@ -132,10 +130,11 @@ def build_dense(settings: NetworkSettings, classes: int, weights: Path | str | N
 
 
 def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> tuple[PrunableGroup, ...]:
-    """The groups of the dense network, before it is trained: so what cannot be pruned is known first.
+    """The groups of the dense network, before it is trained: so what cannot be pruned, or whitened, is known first.
 
     Raises:
-        ValueError: unknown weights or a shape that they do not fit, or a network whose channels cannot be traced.
+        ValueError: unknown weights or a shape that they do not fit, a network whose channels cannot be traced, or a
+            training set too small for the whitening.
     """
     network = settings.network
     if network.weights == "imagenet":
@@ -143,8 +142,12 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
         network = network.model_copy(update={"weights": None})
     # A classifier's size depends on the training set; without one it need not be there yet.
     classes = len(open_data(settings.data).train.classes) if network.head == "reid" else 0
+    dense = build_dense(network, classes)
+    if settings.descriptor.whitening != "none":
+        size = descriptor_size(dense, settings.data.image_size)
+        check_whitening(settings.descriptor, size, len(open_data(settings.data).train.images))
     example = tracing_image(settings.data.image_size)
-    return tuple(find_groups(build_dense(network, classes), example, open_descriptor=open_descriptor))
+    return tuple(find_groups(dense, example, open_descriptor=open_descriptor))
 
 
 def baseline_identity(settings: TrialSettings) -> str:
@@ -158,19 +161,9 @@ def baseline_identity(settings: TrialSettings) -> str:
         "dense": settings.dense.model_dump(),
         "loss": settings.loss.model_dump(exclude={"match"}),  # which is for trials
         "image_size": settings.data.training_size or settings.data.image_size,
-        "train": _training_fingerprint(data.train),
+        "train": training_fingerprint(data.train),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _training_fingerprint(train: TrainingSet) -> str:
-    """Changes with the images, their order, and all that is known of them."""
-    names = [str(path) for path in train.images]
-    digest = hashlib.sha256(fingerprint(train.images).encode())
-    digest.update(repr((train.classes, train.negative_metres)).encode())
-    for known in (np.argsort(names, kind="stable"), train.labels, train.pairs_P2, train.coordinates_N2):
-        digest.update(b"|" if known is None else b"|" + known.tobytes())
-    return digest.hexdigest()
 
 
 def find_baseline(settings: TrialSettings, cache: Path) -> Baseline | None:
@@ -222,7 +215,8 @@ def _train(settings: TrialSettings, folder: Path, device: torch.device) -> Itera
     while not training.finished:
         start = time.perf_counter()
         loss = training.train_epoch()
-        scores = evaluate(describe_with(training.network, device), data.select_on, data.reader)
+        describe = describe_with(training.network, device)
+        scores = evaluate(describe, data.select_on, data.reader, batch_size=settings.evaluation.batch_size)
         seconds = time.perf_counter() - start
         curve.append(EpochPoint(epoch=training.epoch, loss=loss, map=scores.map, seconds=seconds))
         yield curve[-1]

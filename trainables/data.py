@@ -8,6 +8,8 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
 from retrieval.datasets.formats import open_retrieval, open_training
 from retrieval.images import ImageReader, UnreadableImagesError, read_image
@@ -36,12 +38,26 @@ class SweepData:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with the images (names and bytes), the queries or their ground truth."""
+        """Sixteen hex digits that change with the images (names and bytes), or with the ground truth.
+
+        That of the queries, and what is known of the training images.
+        """
         digest = hashlib.sha256(fingerprint(self.images).encode())
+        digest.update(training_fingerprint(self.train).encode())
         for query in (*self.select_on.queries, *self.report_on.queries):
             digest.update(f"{query.name} {query.box}".encode())
             digest.update(b"|".join(answers.tobytes() for answers in (query.positives, query.junk, query.hard)))
         return digest.hexdigest()[:16]
+
+
+def training_fingerprint(train: TrainingSet) -> str:
+    """Changes with the images, their order, and all that is known of them."""
+    names = [str(path) for path in train.images]
+    digest = hashlib.sha256(fingerprint(train.images).encode())
+    digest.update(repr((train.classes, train.negative_metres)).encode())
+    for known in (np.argsort(names, kind="stable"), train.labels, train.pairs_P2, train.coordinates_N2):
+        digest.update(b"|" if known is None else b"|" + known.tobytes())
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)

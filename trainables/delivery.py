@@ -32,7 +32,7 @@ def deliver(
         return seen
     if whitening is None:
         whitening = fit_whitening(
-            describe_with(seen, device, autocast=settings.evaluation.autocast),
+            describe_with(seen, device, autocast=settings.evaluation.half_on(device)),
             data.train,
             data.reader,
             kind=kind,
@@ -41,6 +41,18 @@ def deliver(
             seed=settings.dense.seed,
         )
     return Whitened(seen, whitening.to(device))
+
+
+def check_whitening(settings: DescriptorSettings, descriptor_size: int, training_images: int) -> None:
+    """Raise ValueError where a whitening of descriptors of this size cannot be fitted to so many images."""
+    size = settings.size or descriptor_size
+    if size > descriptor_size:
+        raise ValueError(f"descriptor.size is {size}, but the network's descriptor has {descriptor_size} numbers")
+    if min(training_images, settings.images) <= size:
+        raise ValueError(
+            f"whitening to {size} numbers needs more images than that: there are {training_images} to train on, "
+            f"descriptor.images is {settings.images}"
+        )
 
 
 def rebuild(network: nn.Module, settings: DescriptorSettings, weights: Mapping[str, Tensor]) -> nn.Module:

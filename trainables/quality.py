@@ -62,10 +62,11 @@ def _describe(
 ) -> list[np.ndarray]:
     """Descriptors in order, in one or several parts."""
     reader, evaluation = open_data(settings.data).reader, settings.evaluation
-    describe = describe_with(network.to(device), device, autocast=evaluation.autocast)
+    half = evaluation.half_on(device)
+    describe = describe_with(network.to(device), device, autocast=half)
     if keep is None:
         return [extract(describe, images, reader, batch_size=evaluation.batch_size)]
-    rest: dict[str, JsonValue] = {"image_size": str(settings.data.image_size), "autocast": evaluation.autocast}
+    rest: dict[str, JsonValue] = {"image_size": str(settings.data.image_size), "autocast": half}
     folder = keep / store_key(weights_digest(network), data_digest(images), rest)
     return extract_stored(
         describe, images, reader, folder, batch_size=evaluation.batch_size, provenance=provenance(device=str(device))

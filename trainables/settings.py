@@ -82,6 +82,10 @@ class EvaluationSettings(Settings):
     batch_size: int = Field(default=64, ge=1)
     autocast: bool = Field(default=False, description="half precision on a GPU")
 
+    def half_on(self, device: torch.device) -> bool:
+        """Whether descriptors are computed in half precision on this device."""
+        return self.autocast and device.type == "cuda"
+
 
 class NetworkSettings(Settings):
     """The dense network, as `retrieval.network.build_network` takes it."""

@@ -72,7 +72,7 @@ class Query:
                     f"query {self.name!r}: {kind} are {indices.dtype} of shape {indices.shape}; "
                     "they must be one row of integers"
                 )
-            if indices.size > 1 and np.any(indices[1:] <= indices[:-1]):
+            if indices.size > 1 and (indices[1:] <= indices[:-1]).any():
                 raise ValueError(f"query {self.name!r}: {kind} must be sorted and unique, not {indices.tolist()}")
         # A data set may have a query an image: what is empty is not looked at.
         both = np.intersect1d(self.positives, self.junk, assume_unique=True) if self.junk.size else self.junk
@@ -122,12 +122,13 @@ class RetrievalSet:
                 raise ValueError(f"{self.name}: {kind} of {[len(each) for each in given]} images and queries")
 
     def _check_range(self, query: Query) -> None:
-        indices = np.concatenate([query.positives, query.junk])
-        outside = indices[(indices < 0) | (indices >= len(self.images))]
-        if outside.size:
+        count = len(self.images)
+        # They are sorted: the first and the last tell for all.
+        ends = [int(of[end]) for of in (query.positives, query.junk) if of.size for end in (0, -1)]
+        outside = [index for index in ends if not 0 <= index < count]
+        if outside:
             raise ValueError(
-                f"{self.name}: query {query.name!r} names database image {int(outside[0])}; "
-                f"indices must be in [0, {len(self.images)})"
+                f"{self.name}: query {query.name!r} names database image {outside[0]}; indices must be in [0, {count})"
             )
 
 
@@ -186,7 +187,8 @@ def fingerprint(paths: Iterable[Path]) -> str:
     common = os.path.commonpath([file.parent for file in files])
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.relative_to(common).as_posix()}\0{file.stat().st_size}\n".encode())
+        # As the disk has the name, which may be no text.
+        digest.update(os.fsencode(f"{file.relative_to(common).as_posix()}\0{file.stat().st_size}\n"))
     return digest.hexdigest()[:16]
 
 

@@ -20,14 +20,9 @@ def load_folder_queries(root: Path) -> RetrievalSet:
     asked = [index for same in members if same.size > 1 for index in same.tolist()]
     if not asked:
         raise ValueError(f"{root}: none of its {len(members)} classes has two images; queries need another to find")
-    queries = tuple(
-        Query(
-            name=found.images[index].relative_to(root).as_posix(),
-            path=found.images[index],
-            box=None,
-            positives=same[same != index],
-            junk=np.array([index], dtype=np.int64),
-        )
-        for index, same in ((index, members[found.labels[index]]) for index in asked)
-    )
-    return RetrievalSet(root.resolve().name, found.images, queries)
+    queries = []
+    for index in asked:
+        path, label = found.images[index], found.labels[index]
+        same, itself = members[label], indices[index : index + 1]
+        queries.append(Query(f"{found.classes[label]}/{path.name}", path, None, same[same != index], junk=itself))
+    return RetrievalSet(root.resolve().name, found.images, tuple(queries))

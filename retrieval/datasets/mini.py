@@ -14,6 +14,7 @@ Each view of a place has one difficulty in [0, 1], which bounds everything that 
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -232,7 +233,10 @@ def _photograph_place(folder: Path, place: Place, views: int, seed: int, setting
     for number, difficulty in enumerate(difficulties.tolist(), start=1):
         view, box = photograph(front, difficulty, rng, settings.image_size)
         image = f"{place.name}_{number:06d}"
-        view.save(folder / f"{image}.jpg", quality=_JPEG_QUALITY)
+        # Not into the file itself: Pillow takes no notice of a disk that takes only some of the bytes.
+        packed = BytesIO()
+        view.save(packed, format="JPEG", quality=_JPEG_QUALITY)
+        (folder / f"{image}.jpg").write_bytes(packed.getvalue())
         yield _Shot(image, difficulty, box)
 
 

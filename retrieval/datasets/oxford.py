@@ -148,7 +148,11 @@ def _read_query_line(path: Path) -> tuple[str, Box]:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error.reason}); it must hold image names") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _check_named_images_exist(entries: list[_QueryFiles], index_of: dict[str, int], images: Images) -> None:

@@ -51,12 +51,12 @@ def places_to_rank(places: Places, panorama: int = 1) -> RetrievalSet:
     as a miss. Queries are named by their files' names below `root`.
     """
     junk = _at_the_same_time(places)
-    positives = positives_within(places.database_N2, places.query_Q2, POSITIVE_METRES)
+    positives = _near(places, POSITIVE_METRES)
     return RetrievalSet(
         places.name,
         Images(places.root, places.database),
         tuple(
-            Query(name, places.root / name, None, np.setdiff1d(near, same) if same.size else near, same)
+            Query(name, places.root / name, None, near, same)
             for name, near, same in zip(places.queries, positives, junk, strict=True)
         ),
         protocol="places",
@@ -90,10 +90,18 @@ def places_to_train_on(places: Places) -> TrainingSet:
 
 
 def _pairs(places: Places) -> Indices | None:
-    close = positives_within(places.database_N2, places.query_Q2, TRAINING_METRES)
-    near = [np.setdiff1d(each, same) for each, same in zip(close, _at_the_same_time(places), strict=True)]
+    near = _near(places, TRAINING_METRES)
     queries = np.repeat(np.arange(len(near)), [len(each) for each in near]) + len(places.database)
     return np.stack([queries, np.concatenate(near)], axis=1) if queries.size else None
+
+
+def _near(places: Places, metres: float) -> list[Indices]:
+    """For each query the database images at most so far away, of other times than its own."""
+    near = positives_within(places.database_N2, places.query_Q2, metres)
+    if places.times is None:
+        return near
+    database_N, query_Q = places.times
+    return [each[database_N[each] != time] for each, time in zip(near, query_Q, strict=True)]
 
 
 def _at_the_same_time(places: Places) -> list[Indices]:

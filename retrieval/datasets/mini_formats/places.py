@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,8 @@ def _write_panoramas(root: Path, name: str, split: PlacedSplit, *, stamped: bool
     database, asked = _Listing(images, utm), _Listing(queries, _utm(split.queries))
     if stamped:
         # Queries are of a year of their own: none of the database is junk to them.
-        years = np.arange(len(images)) // _CUTOUTS % _YEARS
-        database = replace(database, days=_FIRST_DAY + _YEAR * years)
+        years = np.arange(len(images), dtype=np.float64) // _CUTOUTS % _YEARS
+        database = replace(database, days=np.asarray(_FIRST_DAY + _YEAR * years))
         asked = replace(asked, days=np.full(len(queries), _FIRST_DAY + _YEAR * _YEARS))
     _write_struct(root / "datasets" / f"{name}.mat", database, asked)
 
@@ -97,8 +98,10 @@ def _cutouts(split: PlacedSplit) -> Iterator[Spot]:
 
 def _save_png(view: Path, named: Path) -> None:
     named.parent.mkdir(parents=True, exist_ok=True)
+    packed = BytesIO()
     with Image.open(view) as image:
-        image.save(named.with_suffix(".png"), compress_level=1)
+        image.save(packed, format="PNG", compress_level=1)
+    named.with_suffix(".png").write_bytes(packed.getvalue())
 
 
 def _utm(spots: Sequence[Spot]) -> NDArray[np.float64]:

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -110,6 +111,12 @@ def test_a_fingerprint_changes_with_a_name_a_size_or_a_file_more(tmp_path: Path)
     _touch(second, "xy")
     seen.append(fingerprint([first, second, renamed]))
     assert len(set(seen)) == 4
+
+
+def test_a_fingerprint_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"\xff.jpg")
+    file.touch()
+    assert len(fingerprint([file])) == 16
 
 
 def test_a_fingerprint_of_nothing_is_refused() -> None:

@@ -146,7 +146,7 @@ def test_a_big_endian_file_is_read(tmp_path: Path) -> None:
         pytest.param(6, _element(9, struct.pack(">dd", np.nan, 1)), [_element(9, b"")], id="shape that is no number"),
         pytest.param(2, _ONE_BY_TWO, [_element(7, struct.pack(">f", np.inf)), _element(1, b"a")], id="infinite names"),
         pytest.param(6, _element(13, struct.pack(">QQ", 0, 2**64 - 1)), [_element(9, b"")], id="nothing, endlessly"),
-        pytest.param(2, _element(5, struct.pack(">iii", 0, *[2**31 - 1] * 2)), [_element(5, b"\0\0\0\1")], id="no names"),
+        pytest.param(2, _ONE_BY_TWO, [_element(5, b"\0\0\0\1")], id="no names"),
     ],
 )
 def test_forged_sizes_are_one_line(tmp_path: Path, kind: int, shape: bytes, values: list[bytes]) -> None:

@@ -213,3 +213,10 @@ def test_folders_that_are_links_are_followed_and_not_in_circles(paris: Path, tmp
     (tmp_path / "linked" / "jpg").symlink_to(paris / "jpg")
     (paris / "jpg" / "paris" / "again").symlink_to(paris / "jpg")
     assert len(load_oxford(tmp_path / "linked").images) == 4
+
+
+def test_a_list_in_another_encoding_is_named(root: Path) -> None:
+    file = sorted((root / "gt").glob("*_ok.txt"))[0]
+    file.write_bytes("é_000001\n".encode("latin1"))
+    with pytest.raises(ValueError, match=rf"{file.name} is no text in UTF-8"):
+        load_oxford(root)

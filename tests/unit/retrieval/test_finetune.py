@@ -6,7 +6,7 @@ from torch import nn
 
 from retrieval.datasets.folders import load_folder_per_class
 from retrieval.finetune import Batches, recalibrate_batchnorm_, train_epoch
-from retrieval.images import ImageReader, normalise
+from retrieval.images import IMAGENET_STD, ImageReader, normalise
 from retrieval.losses import CosineSoftmax
 from retrieval.network import build_network
 
@@ -114,6 +114,19 @@ def test_training_on_images_of_unequal_size_lowers_the_loss_and_calibrates(unequ
     assert losses[-1] < losses[0]
     recalibrate_batchnorm_(network, source.epoch(0), CPU)
     assert torch.isfinite(network.backbone.bn1.running_var).all()
+
+
+def test_recalibration_on_unequal_sizes_measures_how_images_differ(tmp_path):
+    """Each image has a size and a grey of its own: alone in its stack, none varies at all."""
+    for i in range(8):
+        (tmp_path / f"class_{i % 2}").mkdir(exist_ok=True)
+        Image.new("RGB", (64, 40 + i), (30 * i,) * 3).save(tmp_path / f"class_{i % 2}" / f"{i}.png")
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(3))
+    source = batches(load_folder_per_class(tmp_path), batch_size=8, steps=1)
+    recalibrate_batchnorm_(network, source.epoch(0), CPU)
+    greys_8C = (torch.arange(8) * 30 / 255)[:, None] / torch.tensor(IMAGENET_STD)
+    assert torch.allclose(network[0].running_var, greys_8C.var(0, correction=0), rtol=0.01)
+    assert torch.isfinite(network[3].running_var).all()
 
 
 def test_frozen_batchnorm_measures_nothing_and_its_scale_still_learns(training_set):

@@ -87,5 +87,5 @@ def test_distances_to_no_gallery_where_there_is_one_are_refused():
 
 
 def test_identities_without_cameras_are_refused():
-    with pytest.raises(ValueError, match="1 and 2 identities .* 1 and 1 cameras"):
+    with pytest.raises(ValueError, match=r"1 and 2 identities .* 1 and 1 cameras"):
         evaluate_market(np.zeros((1, 2)), [1], [1, 2], [1], [2])

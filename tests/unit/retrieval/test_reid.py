@@ -68,3 +68,12 @@ def test_a_neck_without_projection_is_as_wide_as_the_pooled_vector():
 def test_a_classifier_without_classes_is_refused():
     with pytest.raises(ValueError, match="classes is 0, must be at least 1"):
         build_network("mini_resnet", classes=0)
+
+
+def test_one_image_alone_is_refused_in_training_by_its_size_unless_the_neck_is_frozen(network):
+    image = torch.randn(1, 3, 64, 32)
+    network.train()
+    with pytest.raises(ValueError, match=r"one image of 64×32 cannot be trained on alone.*\[height, width\]"):
+        network.training_outputs(image)
+    network.neck.eval()
+    assert network.training_outputs(image)[2].shape == (1, 5)

@@ -96,3 +96,9 @@ def test_a_thousand_resamples_of_five_hundred_queries_take_little_time():
         map_interval(aps)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.05
+
+
+def test_lists_do_as_well_as_arrays():
+    first, second = [0.1, 0.4, 0.2, 0.9], [0.2, 0.5, 0.4, 0.8]
+    assert map_interval(first) == map_interval(np.array(first))
+    assert compare(first, second) == compare(np.array(first), np.array(second))

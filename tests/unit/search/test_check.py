@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -95,6 +96,49 @@ def test_each_unreadable_file_has_a_line_however_many_there_are(folder: Path, tm
     lines, last = _refused(root)
     assert sorted(line for line in lines if line.startswith("unreadable: ")) == [f"unreadable: {v}" for v in victims]
     assert last == f"{root}: 7 unreadable images; named above"
+
+
+def test_what_is_missing_does_not_hide_what_is_unreadable_or_missing_elsewhere(folder: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(_written(folder, "pitts30k"), tmp_path / "root")
+    images, queries = (sorted((root / "pitts30k" / name).rglob("*.jpg")) for name in ("images", "queries"))
+    missing, unreadable = [images[-1], queries[-1]], [images[-2], queries[-2]]
+    for path in missing:
+        path.unlink()
+    for path in unreadable:
+        path.write_bytes(path.read_bytes()[:50])
+    lines, last = _refused(root)
+    assert lines[-4:] == [*(f"unreadable: {path}" for path in unreadable), *(f"missing: {path}" for path in missing)]
+    assert last == f"{root}: 2 unreadable images, 2 missing images, 1 refused data set; named above"
+
+
+@pytest.mark.parametrize("format", ["roxford5k", "tokyo247", "manifest"])
+def test_every_image_of_a_set_is_accounted_for_where_some_are_missing(
+    folder: Path, tmp_path: Path, format: str
+) -> None:
+    root = shutil.copytree(_written(folder, format), tmp_path / "root")
+    images = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix in ("", ".jpg", ".png"))
+    for number, path in enumerate(images):
+        path.write_bytes(b"no image") if number % 3 else path.unlink()
+    lines, _ = _refused(root)
+    told = [line for line in lines if line.startswith(("missing: ", "unreadable: "))]
+    # Missing ones have the suffix of the lists.
+    wanted = [f"unreadable: {path}" if number % 3 else f"missing: {path}" for number, path in enumerate(images)]
+    assert sorted(told) == sorted(line.replace(".png", ".jpg") if "missing" in line else line for line in wanted)
+
+
+def test_a_name_that_no_terminal_shows_is_escaped_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "class").mkdir()
+    for name in ("two\nlines.jpg", os.fsdecode(b"\xff.jpg"), "[red]é ü.jpg"):
+        (tmp_path / "class" / name).write_bytes(b"no image")
+    lines, _ = _refused(tmp_path)
+    told = [line.partition(f"{tmp_path}/class/")[2] for line in lines if line.startswith("unreadable: ")]
+    assert told == ["[red]é ü.jpg", "two\\nlines.jpg'", "\\udcff.jpg'"]
+
+
+def test_a_pipe_that_is_named_like_an_image_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "class").mkdir()
+    os.mkfifo(tmp_path / "class" / "a.jpg")
+    assert _refused(tmp_path)[0][-1] == f"missing: {tmp_path / 'class' / 'a.jpg'}"
 
 
 def test_a_file_that_is_missing_is_told_apart(folder: Path, tmp_path: Path) -> None:

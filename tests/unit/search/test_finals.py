@@ -18,7 +18,7 @@ class Bench(Finals):
     table: dict[int, tuple[float, float]]
     measured: list[int]
 
-    def _measure(self, record, records):
+    def _measure(self, record, records, notice):
         speed = self._speeds(records).get(tuple(row.achieved_width for row in record.ledger))
         quiet, test_map = self.table[record.number]
         self.measured.append(record.number)

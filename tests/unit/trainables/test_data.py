@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -46,3 +47,9 @@ def test_the_fingerprint_changes_with_images_and_with_ground_truth(tiny_data, tm
     image = sorted((copy / "train").rglob("*.jpg"))[0]
     image.write_bytes(image.read_bytes() + b"\0")
     assert fingerprint_of(copy) not in (original, without_one_positive)
+
+
+def test_the_fingerprint_changes_with_what_is_known_of_the_training_images(tiny_data):
+    data = open_data(DataSettings(root=tiny_data, image_size=64))
+    relabelled = replace(data, train=replace(data.train, labels=data.train.labels[::-1].copy()))
+    assert relabelled.fingerprint != data.fingerprint

@@ -19,7 +19,6 @@ from retrieval.images import ImageReader
 from retrieval.losses import Contrastive, CosineSoftmax, Matched, ReIDPair
 from retrieval.network import build_network
 from trainables.baseline import (
-    _training_fingerprint,
     _untrained,
     baseline_identity,
     build_dense,
@@ -27,6 +26,7 @@ from trainables.baseline import (
     find_baseline,
     train_baseline,
 )
+from trainables.data import training_fingerprint
 from trainables.objective import make_batches, make_loss
 from trainables.settings import LossSettings, NetworkSettings, TrialSettings, example_image
 from trainables.training import Training
@@ -260,5 +260,5 @@ def test_a_baseline_belongs_to_the_order_labels_pairs_and_places_of_its_training
         replace(train, coordinates_N2=np.zeros((count, 2))),
         replace(train, coordinates_N2=np.zeros((count, 2)), negative_metres=10.0),
     ]
-    assert len({_training_fingerprint(each) for each in several}) == len(several)
-    assert _training_fingerprint(load_folder_per_class(tiny_data / "train")) == _training_fingerprint(train)
+    assert len({training_fingerprint(each) for each in several}) == len(several)
+    assert training_fingerprint(load_folder_per_class(tiny_data / "train")) == training_fingerprint(train)

@@ -1,0 +1,33 @@
+"""Waiting for a task that describes many images, with a line now and then that says how far it is."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from retrieval.store import PART_SIZE
+
+_LOOK_SECONDS, _SAY_SECONDS = 2.0, 60.0
+
+
+def described(task: Any, keep: Path, images: int, notice: Callable[[str], None]) -> Any:
+    """The result of a task that keeps descriptors of `images` images under `keep` while it makes them.
+
+    The task may run on another node; the parts that it has written are what both see.
+    """
+    start = said = time.monotonic()
+    before = _parts(keep)
+    while not ray.wait([task], timeout=_LOOK_SECONDS)[0]:
+        now = time.monotonic()
+        done = PART_SIZE * (_parts(keep) - before)
+        if done and now - said >= _SAY_SECONDS:
+            said = now
+            left = (now - start) * max(0, images - done) / done
+            notice(f"described {done:,} of {images:,} images, at most {left / 60:.0f} min left")
+    return ray.get(task)
+
+
+def _parts(keep: Path) -> int:
+    return sum(1 for _ in keep.rglob("part-*.arrow"))

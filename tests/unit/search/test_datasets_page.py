@@ -1,0 +1,30 @@
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from retrieval.datasets.formats import FORMATS
+from retrieval.datasets.mini_formats.registry import WRITERS
+from search.__main__ import app
+
+PAGE = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_every_command_of_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^python -m search (.*)$", PAGE, flags=re.MULTILINE)
+    commands += re.findall(r"`(check-data [^`]+)`", PAGE)
+    assert len(commands) == 3
+    for command in commands:
+        done = CliRunner().invoke(app, shlex.split(command), catch_exceptions=False)
+        assert done.exit_code == 0, (command, done.output)
+
+
+def test_the_page_tells_of_every_format_to_read_and_to_write() -> None:
+    for name in FORMATS:
+        assert f"| `{name}`" in PAGE
+    sentence = PAGE[PAGE.index("`mini` knows") : PAGE.index("the same seed writes")]
+    assert re.findall(r"`(\w+)`", sentence)[1:] == ["mini", *WRITERS]
