@@ -100,6 +100,7 @@ class SweepConfig(Settings):
         compared = {
             "loss.match": self.loss.match > 0,
             'evaluation.gallery = "dense"': self.evaluation.gallery == "dense",
+            "descriptor.size": self.descriptor.size is not None,
         }
         if (self.space.model_extra or {}).get("descriptor") == "open":
             for key, wanted in compared.items():

@@ -203,3 +203,38 @@ def test_an_override_is_checked_like_the_file(tiny_sweep, override, message):
 def test_an_overridden_sweep_is_another_one(tiny_sweep):
     assert load_config(tiny_sweep, overrides=["dense.epochs=3"]).identity != load_config(tiny_sweep).identity
     assert load_config(tiny_sweep, overrides=["dense.epochs=2"]).identity == load_config(tiny_sweep).identity
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        ("loss.match", ["loss.match=1.0"]),
+        ("evaluation.gallery", ["evaluation.gallery=dense"]),
+        ("descriptor.size", ["descriptor.whitening=pca", "descriptor.size=16"]),
+    ],
+)
+def test_an_open_descriptor_is_not_compared_with_one_of_fixed_size(tiny_sweep, section, changes):
+    assert load_config(tiny_sweep, overrides=changes)
+    with pytest.raises(ValueError, match=rf'space.descriptor is "open", but {section}'):
+        load_config(tiny_sweep, overrides=[*changes, "space.descriptor=open"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("descriptor.scales=[1.0, 0]", "scales are .*: 0.0 is not in"),
+        ("descriptor.scales=[0.5, 0.5]", "each once"),
+        ("descriptor.size=8", "size is 8 without a whitening"),
+        ("descriptor.whitening=zca", "descriptor.whitening: .*'none', 'pca' or 'lw', not 'zca'"),
+        ("evaluation.gallery=pruned", "evaluation.gallery: .*'own' or 'dense', not 'pruned'"),
+        ("loss.name=contrastiv", "loss.name: .*not 'contrastiv'"),
+        ("loss.margin=0.3", "margin is 0.3, but cosine_softmax takes only scale"),
+        ("network.head=reid", "head is 'reid' and loss.name 'cosine_softmax'"),
+        ("data.report_on=val", "select_on and report_on are both 'val'"),
+        ("data.image_size=[64]", "data.image_size"),
+    ],
+)
+def test_a_mistake_in_how_descriptors_are_made_is_one_line(tiny_sweep, override, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_config(tiny_sweep, overrides=[override])
+    assert "\n" not in str(caught.value)
