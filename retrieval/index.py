@@ -68,6 +68,17 @@ def build_index(gallery: Gallery, factory: str, *, training_ND: np.ndarray | Non
     return index
 
 
+def check_factory(factory: str, size: int) -> None:
+    """Raise ValueError, with faiss's reason, where it knows no index of this description for vectors of this size."""
+    if factory == EXACT:
+        return
+    description = factory.partition(";")[0]
+    try:
+        faiss.index_factory(size, description, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ValueError(f"faiss makes no index {factory!r} of vectors of size {size}: {_reason(error)}") from error
+
+
 def search(index: faiss.Index, queries_QD: np.ndarray, count: int) -> np.ndarray:
     """Database indices Q×K, best first, −1 where the index found fewer; equal scores rank by lowest index.
 

@@ -17,6 +17,7 @@ from pruning.groups import PrunableGroup, find_groups
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.finetune import Batches, BatchSource
+from retrieval.index import check_factory
 from retrieval.losses import Loss, Matched
 from retrieval.netvlad import NetVLAD
 from retrieval.network import build_network
@@ -133,8 +134,8 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
     """The groups of the dense network, before it is trained: so what cannot be pruned, or whitened, is known first.
 
     Raises:
-        ValueError: unknown weights or a shape that they do not fit, a network whose channels cannot be traced, or a
-            training set too small for the whitening.
+        ValueError: unknown weights or a shape that they do not fit, a network whose channels cannot be traced, a
+            training set too small for the whitening, or an index that faiss does not know.
     """
     network = settings.network
     if network.weights == "imagenet":
@@ -143,9 +144,10 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
     # A classifier's size depends on the training set; without one it need not be there yet.
     classes = len(open_data(settings.data).train.classes) if network.head == "reid" else 0
     dense = build_dense(network, classes)
+    size = descriptor_size(dense, settings.data.image_size)
     if settings.descriptor.whitening != "none":
-        size = descriptor_size(dense, settings.data.image_size)
         check_whitening(settings.descriptor, size, len(open_data(settings.data).train.images))
+    check_factory(settings.evaluation.index, settings.descriptor.size or size)
     example = tracing_image(settings.data.image_size)
     return tuple(find_groups(dense, example, open_descriptor=open_descriptor))
 
