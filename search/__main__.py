@@ -42,7 +42,7 @@ def mini(
         str,
         typer.Option(
             help="How the images lie on disk: mini, or as a published set: oxford5k, paris6k, oxford105k, paris106k, "
-            "roxford5k, rparis6k, market1501, pitts30k, tokyo247, utm, sfm, folders, manifest."
+            "roxford5k, rparis6k, market1501, pitts30k, pitts250k, tokyo247, utm, sfm, folders, manifest."
         ),
     ] = "mini",
 ) -> None:

@@ -31,18 +31,18 @@ class _Listing:
     days: NDArray[np.float64] | None = None
 
 
-def write_pitts30k(drawn: Drawn, out: Path) -> None:
-    """Write `pitts30k/{datasets,images,queries}`."""
-    root = out / "pitts30k"
+def write_pitts(drawn: Drawn, out: Path, *, name: str) -> None:
+    """Write `<name>/{datasets,images,queries}`, `name` being pitts30k or pitts250k."""
+    root = out / name
     images, queries = count(), count()
-    for name, split in (
+    for part, split in (
         ("train", place_training(drawn.training)),
         ("val", place_split(drawn.val, 1)),
         ("test", place_split(drawn.test, 2)),
     ):
         database = [spot for place in split.database for spot in place]
         halves = _write_views(root / "images", database, images), _write_views(root / "queries", split.queries, queries)
-        _write_struct(root / "datasets" / f"pitts30k_{name}.mat", *halves)
+        _write_struct(root / "datasets" / f"{name}_{part}.mat", *halves)
 
 
 def write_tokyo247(drawn: Drawn, out: Path) -> None:

@@ -1,6 +1,7 @@
 """Which formats the miniature benchmark is written in, by name."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from retrieval.datasets.mini_formats.drawn import Drawn
@@ -13,7 +14,7 @@ from retrieval.datasets.mini_formats.landmarks import (
     write_rparis6k,
 )
 from retrieval.datasets.mini_formats.market1501 import write_market1501
-from retrieval.datasets.mini_formats.places import write_pitts30k, write_tokyo247
+from retrieval.datasets.mini_formats.places import write_pitts, write_tokyo247
 from retrieval.datasets.mini_formats.plain import write_folders, write_manifest
 from retrieval.datasets.mini_formats.utm import write_utm
 
@@ -28,7 +29,8 @@ WRITERS: dict[str, Writer] = {
     "roxford5k": write_roxford5k,
     "rparis6k": write_rparis6k,
     "market1501": write_market1501,
-    "pitts30k": write_pitts30k,
+    "pitts30k": partial(write_pitts, name="pitts30k"),
+    "pitts250k": partial(write_pitts, name="pitts250k"),
     "tokyo247": write_tokyo247,
     "utm": write_utm,
     "sfm": write_oxford5k,  # whose training half is retrieval-SfM; a sweep over it needs something to report on, too

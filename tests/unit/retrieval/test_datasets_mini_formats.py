@@ -61,6 +61,7 @@ SOURCES = {
     "rparis6k": _landmarks("rparis6k", "test/revisitop1m"),
     "market1501": _splits("."),
     "pitts30k": _splits("pitts30k"),
+    "pitts250k": _splits("pitts250k"),
     "tokyo247": Sources(
         Source(path="tokyoTM"), Source(path="tokyoTM", split="val"), Source(path="tokyo247", panoramas=True)
     ),
