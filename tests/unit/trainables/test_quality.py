@@ -7,12 +7,13 @@ import torch
 from pruning.schedule import Schedule
 from retrieval.datasets.mini import MiniSettings, write_mini
 from retrieval.store import extract_stored
-from tracking.record import METRICS
+from tracking.record import METRICS, TrialRecord
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.data import open_data
 from trainables.delivery import whitening_of
+from trainables.folder import TrialFolder
 from trainables.quality import examine
-from trainables.scoring import dense_metrics
+from trainables.scoring import dense_metrics, member_metrics
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, LossSettings, TrialSettings
 from trainables.trial import Trial
 
@@ -91,13 +92,29 @@ def test_matching_draws_queries_towards_the_dense_gallery(tiny_settings, tmp_pat
     assert np.mean(matched) > 1.2 * np.mean(alone)
 
 
-def test_an_approximate_index_reports_what_it_costs(tiny_settings, tiny_baseline, baselines):
+def test_an_approximate_index_reports_what_it_costs(tiny_settings, tiny_baseline, baselines, tmp_path):
     settings = tiny_settings.model_copy(update={"evaluation": EvaluationSettings(index="SQ8")})
-    metrics = outcome_of(settings, trained(settings, baselines)).metrics
+    outcome = outcome_of(settings, trained(settings, baselines))
+    metrics = outcome.metrics
     images = len(open_data(settings.data).select_on.images)
     assert images * 32 <= metrics["index_bytes"] < images * 32 * 4
     assert metrics["search_ms"] > 0
     assert set(metrics) <= set(METRICS)
+    folder = TrialFolder(tmp_path, 0)
+    folder.acquire("test")
+    record = TrialRecord(
+        number=0,
+        status="finished",
+        schedule=schedule(),
+        plan=outcome.plan,
+        metrics={**metrics, "speedup": 1.0},
+        ledger=outcome.ledger,
+    )
+    folder.finish(record, outcome.network)
+    finals = member_metrics(settings, trained(settings, baselines), tmp_path, 0, CPU)
+    assert finals["search_ms"] > 0
+    assert "test_map" in finals
+    assert set(finals) <= set(METRICS)
 
 
 @pytest.mark.parametrize(("image_size", "training_size"), [((64, 48), None), ((64, 32), (48, 48)), (64, 48)])
