@@ -29,7 +29,7 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 	$(PY) -m search mini --out $(DATA) --seed 0
 	$(PY) -m search.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
 
-test: $(SETUP)  ## All tests (at most 15 minutes on 2 cores)
+test: $(SETUP)  ## All tests (at most 20 minutes on 2 cores)
 	$(PY) -m pytest
 
 bench: $(SETUP)  ## How long the core takes -> docs/results/speed.md (two minutes, best alone on the machine)
