@@ -183,14 +183,15 @@ class EpochPoint(BaseModel):
 class TrialRecord(BaseModel):
     """Everything that is kept of one trial, written once when it has ended.
 
-    `message` says why a trial failed or was stopped; `params` are the searcher's own flat parameters; `plan`
+    `message` says why a trial failed, was stopped, or was excluded: its cost, known before it trained, lies outside the
+    sweep's limits. `params` are the searcher's own flat parameters; `plan`
     holds each group's kept channels. A finished trial has a schedule, `map` and `speedup`, all finite.
     """
 
     model_config = BORDER
 
     number: int = Field(ge=0)
-    status: Literal["finished", "failed", "stopped"]
+    status: Literal["finished", "stopped", "excluded", "failed"]
     message: str = ""
     params: dict[str, StrictStr | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]] = {}
     schedule: Schedule | None = None
