@@ -9,7 +9,19 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to `path` through a temporary file in the same folder, made if missing.
 
     A reader, or a machine that loses power, sees the old file or the new one.
+
+    Raises:
+        OSError: names `path`, as that of a full disk does not by itself.
     """
+    try:
+        _write(path, content)
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -100,7 +100,7 @@ def build_front(
     signs_M = np.array([METRICS[key].sign for key in objectives])
     points_NM = np.array([[record.metrics.get(key, np.nan) for key in objectives] for record in finished])
     points_NM = signs_M * points_NM.reshape(len(finished), len(objectives))
-    reference = tuple(_reference(key, dense) for key in objectives)
+    reference = tuple(reference_of(key, dense) for key in objectives)
     points = tuple(
         FrontPoint(
             number=record.number,
@@ -158,7 +158,12 @@ def _finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return finished
 
 
-def _reference(objective: str, dense: Mapping[str, float]) -> float:
+def reference_of(objective: str, dense: Mapping[str, float]) -> float:
+    """Where the hypervolume is measured from: 0 for a quality, the dense network's own value for a cost.
+
+    Raises:
+        ValueError: the dense network lacks the value of a cost.
+    """
     if METRICS[objective].is_quality:
         return 0.0
     if objective not in dense:

@@ -20,6 +20,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 _SQLITE = "sqlite:///"
+STORE_NAME, ARTIFACTS_NAME = "mlflow.db", "mlartifacts"
 
 
 def quiet_client(tracking_uri: str) -> "MlflowClient":
@@ -38,14 +39,14 @@ def quiet_client(tracking_uri: str) -> "MlflowClient":
 
 def default_tracking_uri(folder: Path) -> str:
     """Return the address of a SQLite store in `folder`, used where no server is given."""
-    return f"{_SQLITE}{folder.resolve() / 'mlflow.db'}"
+    return f"{_SQLITE}{folder.resolve() / STORE_NAME}"
 
 
 def artifact_location(tracking_uri: str) -> str | None:
-    """Return where artifacts go: `mlartifacts` beside a SQLite file; None (the server decides) otherwise."""
+    """Return where artifacts go: a folder beside a SQLite file; None (the server decides) otherwise."""
     if not tracking_uri.startswith(_SQLITE):
         return None
-    return (Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts").as_uri()
+    return (Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent / ARTIFACTS_NAME).as_uri()
 
 
 def ui_command(tracking_uri: str) -> str:

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -31,17 +32,22 @@ def provenance(**extra: str) -> dict[str, str]:
     Raises:
         ValueError: `extra` names something that is already described.
     """
-    known = {
+    known = {**_of_this_process(), "time_utc": datetime.now(UTC).isoformat(timespec="seconds")}
+    if taken := sorted(known.keys() & extra.keys()):
+        raise ValueError(f"provenance fields {taken} are filled in here; give the extra ones other names")
+    return {**known, **extra}
+
+
+@cache
+def _of_this_process() -> dict[str, str]:
+    # Once: its code is what it was when it was loaded, and git takes milliseconds that a thousand records would pay.
+    return {
         "python": platform.python_version(),
         **{name: _version(distribution) for name, distribution in _DISTRIBUTIONS.items()},
         "platform": platform.platform(),
         "cpu": _cpu_model(),
         "git_commit": _git_commit(_SOURCE_TREE),
-        "time_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    if taken := sorted(known.keys() & extra.keys()):
-        raise ValueError(f"provenance fields {taken} are filled in here; give the extra ones other names")
-    return {**known, **extra}
 
 
 def _version(distribution: str) -> str:

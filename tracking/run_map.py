@@ -1,11 +1,13 @@
 """Which MLflow run is which trial's, kept in the sweep's folder: a resumed sweep goes on in the same runs."""
 
+import shutil
 import uuid
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
 from tracking.files import write_atomically
+from tracking.mlflow_client import ARTIFACTS_NAME, STORE_NAME
 from tracking.record import BORDER
 
 FILE_NAME = "mlflow_runs.json"
@@ -24,12 +26,16 @@ class TrialRun(BaseModel):
 
 
 class RunMap(BaseModel):
-    """The sweep's own id (a tag of its parent run), the parent's run id, one `TrialRun` a trial number."""
+    """The sweep's own id (a tag of its parent run), the parent's run id, one `TrialRun` a trial number.
+
+    `folder` is where the sweep's folder was when this was written.
+    """
 
     model_config = BORDER
 
     sweep_id: str
     parent: str = ""
+    folder: str = ""
     trials: dict[int, TrialRun] = {}
 
     def with_trial(self, number: int, run: TrialRun) -> "RunMap":
@@ -40,13 +46,26 @@ class RunMap(BaseModel):
 def load_run_map(folder: Path) -> RunMap:
     """Read the map in `folder`; a new one, with a new id, is written there if there is none.
 
+    A folder that was moved, or copied, starts anew when its MLflow store lies in it: that one holds the old paths of
+    its files. All that it showed is in the records, and is written again.
+
     Raises:
         ValueError: the file is damaged; names it.
     """
     path = folder / FILE_NAME
-    if not path.exists():
-        save_run_map(folder, run_map := RunMap(sweep_id=uuid.uuid4().hex))
-        return run_map
+    run_map = _read(path) if path.exists() else None
+    here = str(folder.resolve())
+    if run_map is not None and run_map.folder not in ("", here) and (folder / STORE_NAME).exists():
+        (folder / STORE_NAME).unlink()
+        shutil.rmtree(folder / ARTIFACTS_NAME, ignore_errors=True)
+        run_map = None
+    if run_map is None or run_map.folder != here:
+        run_map = (run_map or RunMap(sweep_id=uuid.uuid4().hex)).model_copy(update={"folder": here})
+        save_run_map(folder, run_map)
+    return run_map
+
+
+def _read(path: Path) -> RunMap:
     try:
         return RunMap.model_validate_json(path.read_bytes())
     except ValidationError as error:

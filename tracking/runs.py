@@ -23,7 +23,12 @@ MESSAGE_TAG = "prunefront.message"
 FRONT_TAG = "prunefront.on_front"
 OBJECTIVES_TAG = "prunefront.objectives"
 
-_RUN_STATUS: dict[str, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+_RUN_STATUS: dict[str, str] = {
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "stopped": "KILLED",
+    "excluded": "KILLED",
+}
 _PARAMS_A_BATCH = 100
 _METRICS_A_BATCH = 1000
 
@@ -66,7 +71,7 @@ def write_run(client: "MlflowClient", run_id: str, record: TrialRecord, start_ms
     Args:
         client: of the store that holds the run.
         run_id: the run.
-        record: of the trial; its status becomes the run's, "stopped" as KILLED.
+        record: of the trial; its status becomes the run's, "stopped" and "excluded" as KILLED.
         start_ms: when the trial started.
         revision: how many other versions of this record the run has had; later ones win in MLflow's views.
     """

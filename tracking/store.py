@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _FIRST_WAIT_S, _LONGEST_WAIT_S, _CLOSING_WAIT_S = 0.5, 30.0, 0.5
-_FRONT_FILES = ("front.html", "front.json", "front.parquet", "front.png")
+_PARENT_FILES = (
+    *("front.html", "front.json", "front.parquet", "front.png"),
+    *("sensitivity.html", "sensitivity.json", "sensitivity.png"),
+)
 _FRONT_JOB = -1
 
 
@@ -70,12 +73,12 @@ class SweepRuns:
             self._tag(client, record.number)
 
     def write_front(self, front: Front, folder: Path) -> None:
-        """Tag the runs, on the front or not, and attach the front's files to the parent."""
+        """Tag the runs, on the front or not, and attach the files of front and sensitivity to the parent."""
         client = self._connect()
         self._on_front = {point.number: point.on_front for point in front.points}
         for number in self._map.trials:
             self._tag(client, number)
-        for name in _FRONT_FILES:
+        for name in _PARENT_FILES:
             if (folder / name).exists():
                 client.log_artifact(self._map.parent, str(folder / name))
         client.set_tag(self._map.parent, OBJECTIVES_TAG, ", ".join(front.objectives))
@@ -103,7 +106,7 @@ class SweepRuns:
         parent, _ = find_or_create_run(client, self._experiment_id, self._sweep_name, tags, now)
         if parent != self._map.parent:
             # Another server, or a wiped one: what the old runs showed is not there.
-            self._save(RunMap(sweep_id=self._map.sweep_id, parent=parent))
+            self._save(RunMap(sweep_id=self._map.sweep_id, folder=self._map.folder, parent=parent))
         client.update_run(parent, status="RUNNING")
         self._client = client
         return client
@@ -164,7 +167,7 @@ class MlflowStore:
             self.publish(record)
 
     def publish_front(self, front: Front, folder: Path) -> None:
-        """Have the runs on the front tagged, and the front's files in `folder` attached to the parent run."""
+        """Have the runs on the front tagged, and the files of front and sensitivity attached to the parent run."""
         self._add(_FRONT_JOB, lambda: self._runs.write_front(front, folder), None)
 
     def close(self, timeout_s: float = 60.0, *, finished: bool = True) -> list[int]:

@@ -219,3 +219,17 @@ def test_the_ui_s_command_is_bound_to_this_machine_and_quoted():
     command = ui_command("sqlite:////data/my sweep/mlflow.db")
     assert command == "mlflow ui --backend-store-uri 'sqlite:////data/my sweep/mlflow.db' --host 127.0.0.1"
     assert ui_command("http://tracking:5000") == "http://tracking:5000"
+
+
+def test_a_moved_folder_shows_all_again_and_touches_the_old_place_no_more(make_record, tmp_path, empty_database):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    (old / "mlflow.db").write_bytes(empty_database)
+    records = [make_record(0, 0.6, 2.0), make_record(1, 0.5, 3.0)]
+    assert _publish(old, *records) == []
+    old.rename(new)
+    assert _publish(new, *records) == []
+    shown = _Shown(new)
+    assert sorted(shown.trials) == [0, 1]
+    assert str(new) in shown.experiment.artifact_location
+    assert not old.exists()
