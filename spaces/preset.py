@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pruning.methods.registry import get_method
 from pruning.names import nearest_name
@@ -15,6 +15,22 @@ from pruning.schedule import QuantizationTraining, SparsityTraining
 Ratio = Annotated[float, Field(ge=0, lt=1)]
 Magnitude = Annotated[float, Field(ge=0)]
 Bits = Annotated[int, Field(ge=FEWEST_BITS, le=MOST_BITS)]
+Tilt = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Allocation = Literal["uniform", "stage", "group", "independent", "global"]
+
+
+def _as_pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int | float) else value
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+# A range may be written as one number: it is fixed then.
+_PAIR = BeforeValidator(_as_pair)
 
 
 class Bounds(BaseModel):
@@ -67,39 +83,48 @@ class QuantizationBounds(QuantizationTraining, Bounds):
 
 
 class Preset(Bounds):
-    """Bounds of a space.
+    """Bounds of a space. A range that is one number, or twice the same, is no dimension: it is fixed.
 
     methods: names of pruning methods, one of which each trial runs.
-    allocation: how the level becomes a ratio a group: "uniform" takes it as it is, "stage" and "group" add an offset a
-        stage or a group, "global" ranks all filters of the network together and takes that share of them (BAFD).
-    level: range of the share of channels to remove.
-    offset: the largest distance of a group's ratio from the level.
+    allocation: how channels to remove are shared out: "uniform" takes the level as it is; "stage" and "group" add the
+        tilt, and an offset a stage or a group; "independent" has one free ratio a group and no level; "global" ranks
+        all filters of the network together and takes that share of them (BAFD). Of several, each trial has one.
+    level: range of the share of channels to remove; of each group's own in an "independent" allocation.
+    tilt: range of how much more than the level goes from groups that can spare it, by the sensitivity map; without a
+        map it is left out.
+    offset: the largest distance of a group's ratio from level and tilt.
     residual: whether groups that several layers add up to may lose channels ("joint") or keep all ("locked").
     descriptor: whether the group that fixes the descriptor's size may lose channels ("open") or keeps all ("locked").
-    decay: range of what progressive methods multiply chosen channels by.
-    neighbours: k of the local criterion.
+    decay: range of what progressive methods multiply chosen channels by; in hundredths.
+    neighbours: range of k of the local criterion.
     patience: epochs of standstill after which progressive methods stop; 0 for never.
+    epochs: range of a trial's epochs before its last stage; None for the sweep's own.
+    learning_rate: range, on a logarithmic scale, to two digits; None for the sweep's own.
     round_to: kept widths are multiples of this.
     sparsity, quantization: bounds of a last stage; absent without one.
     """
 
     methods: tuple[str, ...] = Field(min_length=1)
-    allocation: Literal["uniform", "stage", "group", "global"] = "group"
-    level: tuple[Ratio, Ratio] = (0.0, 0.0)
+    allocation: Annotated[tuple[Allocation, ...], Field(min_length=1), BeforeValidator(_as_list)] = ("group",)
+    level: Annotated[tuple[Ratio, Ratio], _PAIR] = (0.0, 0.0)
+    tilt: Annotated[tuple[Tilt, Tilt], _PAIR] = (0.0, 0.0)
     offset: float = Field(default=0.0, ge=0, lt=1)
     residual: Literal["joint", "locked"] = "joint"
     descriptor: Literal["locked", "open"] = "locked"
-    decay: tuple[Ratio, Ratio] = (0.01, 0.3)
-    neighbours: int = Field(default=1, ge=1)
+    decay: Annotated[tuple[Ratio, Ratio], _PAIR] = (0.01, 0.3)
+    neighbours: Annotated[tuple[Count, Count], _PAIR] = (1, 1)
     patience: int = Field(default=0, ge=0)
+    epochs: Annotated[tuple[Count, Count], _PAIR] | None = None
+    learning_rate: Annotated[tuple[Rate, Rate], _PAIR] | None = None
     round_to: int = Field(default=8, ge=1)
     sparsity: SparsityBounds | None = None
     quantization: QuantizationBounds | None = None
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> Self:
-        if len(set(self.methods)) < len(self.methods):
-            raise ValueError(f"methods are {list(self.methods)}: each once is right")
+        for key, names in (("methods", self.methods), ("allocation", self.allocation)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: {list(names)}; each once is right")
         for name in self.methods:
             if get_method(name).removes_channels:
                 continue

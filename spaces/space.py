@@ -1,47 +1,49 @@
 """The space of schedules over a network's groups, and how a sampler walks it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import cached_property
+from statistics import fmean
+from typing import Any
 
 from pruning.allocation import Ranking, ranked_ratios
 from pruning.decay import default_decay
 from pruning.groups import PrunableGroup
+from pruning.methods.base import Method
+from pruning.methods.plfp import Plfp
 from pruning.methods.registry import get_method
 from pruning.per_group import FEWEST_BITS, MOST_BITS
 from pruning.schedule import Quantization, Schedule, Sparsity
 from pruning.widths import can_narrow
-from spaces.preset import Preset
+from spaces.answers import Answers, Sampler, between, choose, count_between
+from spaces.grid import on_grid
+from spaces.params import RATIO
+from spaces.preset import Allocation, Preset
 
-# What the ladder's rungs remove of every group: short sweeps have a front from these alone.
-LADDER = (0.0, 0.5, 0.25, 0.75)
+# What the ladder's rungs remove of every group, in this order: the first three already span a front.
+LADDER = (0.0, 0.5, 0.75, 0.25)
+# What methods other than the first are tried at.
+MIDDLE_RUNG = 0.5
 HIGHEST_RATIO = 0.95
-
-
-class Sampler(Protocol):
-    """The calls of `optuna.trial.Trial` (or FixedTrial) that a space makes."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """A number in [low, high]."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """A whole number in [low, high]."""
+OFFSET, BITS_OFFSET = "offset:", "bits_offset:"
 
 
 @dataclass(frozen=True)
 class Space:
     """All schedules that a sweep may try.
 
-    The ratio of group g is `clip(level + offset_g)`: one common level carries most of the front, small offsets let
-    every group (or every stage, as the preset's allocation says) have a ratio of its own. Twelve to forty free ratios
-    would drown a sampler. Bits are proposed in the same way.
+    The ratio of group g is `clip(level + tilt · sensitivity_g + offset_g)`, moved to the nearest that its widths
+    allow. Level and tilt carry most of the front; small offsets let every group (or every stage, as the preset's
+    allocation says) have a ratio of its own. Twelve to forty free ratios would drown a sampler. Bits are proposed in
+    the same way, without a tilt.
 
     groups: of the dense network; locked ones are left alone.
+    epochs, learning_rate: of all trials, where the preset names none; methods that remove no channels train in their
+        last stage alone.
     ranking: of all filters, see `pruning.allocation.ranking_of`; needed by the "global" allocation alone.
-    epochs, learning_rate: of all trials; methods that remove no channels train in their last stage alone.
+    sensitivity: group id → centred rank in [−0.5, 0.5] of the speed that it gains per mAP that it loses: the higher,
+        the more the tilt takes from it. Empty without a map: no tilt is proposed then.
+    highest: group id → the highest ratio that it may be given, where that is below `HIGHEST_RATIO`.
     """
 
     groups: tuple[PrunableGroup, ...]
@@ -49,114 +51,215 @@ class Space:
     epochs: int
     learning_rate: float
     ranking: Ranking = field(default_factory=dict)
+    sensitivity: Mapping[str, float] = field(default_factory=dict)
+    highest: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def free_groups(self) -> tuple[PrunableGroup, ...]:
-        """The groups that channels may be removed from: neither locked nor too narrow to lose any."""
-        keeps_residual = self.preset.residual == "locked"
-        return tuple(
-            group
-            for group in self.groups
-            if not group.locked
-            and not (group.residual and keeps_residual)
-            and can_narrow(group.width, self.preset.round_to)
-        )
+        """The groups that channels may be removed from."""
+        return tuple(group for group in self.groups if self.why_whole(group) is None)
+
+    def why_whole(self, group: PrunableGroup) -> str | None:
+        """Why a group keeps all its channels, in words; None where it is free."""
+        if group.locked:
+            return "it fixes the descriptor's size" if group.descriptor else "its channels cannot go one by one"
+        if group.residual and self.preset.residual == "locked":
+            return "several layers add up to it, and space.residual is 'locked'"
+        if not can_narrow(group.width, self.preset.round_to):
+            return f"at {group.width} channels it is too narrow for multiples of {self.preset.round_to}"
+        if self.on_grid(group, HIGHEST_RATIO) == 0:
+            return "it is so sensitive that it can spare nothing"
+        return None
 
     @property
     def longest_trial(self) -> int:
         """Epochs of the longest trial that it may propose."""
         removes_channels = any(get_method(name).removes_channels for name in self.preset.methods)
-        return self.preset.coding_epochs + (self.epochs if removes_channels else 0)
+        return self.preset.coding_epochs + (self._epochs[1] if removes_channels else 0)
+
+    def on_grid(self, group: PrunableGroup, ratio: float) -> float:
+        """The nearest ratio that the group may be given: within its bounds, and one that its widths allow."""
+        return on_grid(group.width, max(ratio, 0.0), self.preset.round_to, self.most(group))
+
+    def most(self, group: PrunableGroup) -> float:
+        """The bound of the group's ratio."""
+        return min(HIGHEST_RATIO, self.highest.get(group.id, HIGHEST_RATIO))
 
     def propose(self, sampler: Sampler) -> Schedule:
-        """Let a sampler choose every dimension."""
+        """Let a sampler choose every dimension.
+
+        Raises:
+            ValueError: the allocation is "global" and the filters were not ranked.
+        """
         preset = self.preset
-        method = get_method(sampler.suggest_categorical("method", preset.methods))
-        ratios = self._ratios(sampler) if method.removes_channels else {}
+        method = get_method(choose(sampler, "method", preset.methods))
         return Schedule(
             method=method.name,
-            ratios=ratios,
-            decay=sampler.suggest_float("decay", *preset.decay) if method.uses_decay else None,
-            neighbours=preset.neighbours,
+            ratios=self._ratios(sampler) if method.removes_channels else {},
+            decay=_in_hundredths(sampler, "decay", *preset.decay) if method.uses_decay else None,
+            neighbours=self._neighbours(sampler, method),
             patience=None if method.cuts_first else preset.patience or None,
-            epochs=self.epochs if method.removes_channels else 0,
-            learning_rate=self.learning_rate,
+            epochs=count_between(sampler, "epochs", *self._epochs) if method.removes_channels else 0,
+            learning_rate=self._learning_rate(sampler),
             round_to=preset.round_to,
             open_descriptor=preset.descriptor == "open",
             sparsity=self._sparsity(sampler),
             quantization=self._quantization(sampler),
         )
 
-    def ladder(self) -> list[dict[str, Any]]:
-        """Proposals to try first: every method at each rung of `LADDER`, all groups alike, the paper's decay.
+    def point(self, wishes: Mapping[str, Any]) -> dict[str, Any]:
+        """The params of the proposal nearest to what is wished for, dimension by dimension.
 
-        Ratio 0 comes once: where nothing is removed all methods are the same trial, but for those that start from new
-        weights. Rungs beyond the preset's level are left out. A last stage is proposed in the middle of its bounds.
+        A dimension that nobody wishes anything for is taken as plain trials have it: no tilt, no offset, the paper's
+        decay where a level is wished for, all epochs, the sweep's learning rate; else the middle of its range.
         """
-        low, high = self.preset.level
-        rungs = [
-            (method, ratio)
-            for ratio in LADDER
-            for method in map(get_method, self.preset.methods)
-            if (low <= ratio <= high if method.removes_channels else ratio == 0)
-        ]
-        same = [rung for rung in rungs if rung[1] == 0 and rung[0].removes_channels and not rung[0].new_weights]
-        return [self._rung(method.name, ratio) for method, ratio in rungs if (method, ratio) not in same[1:]]
+        plain: dict[str, Any] = {"tilt": 0.0, "epochs": self._epochs[1], "learning_rate": self.learning_rate}
+        plain["neighbours"] = self.preset.neighbours[0]
+        if "level" in wishes:
+            plain |= {f"{RATIO}{group.id}": wishes["level"] for group in self.free_groups}
+            plain["decay"] = default_decay(wishes["level"])
+        answers = Answers({**plain, **wishes})
+        self.propose(answers)
+        return answers.params
+
+    def ladder(self) -> list[dict[str, Any]]:
+        """Proposals to try first, those that span a front before those that compare methods.
+
+        The first method that removes channels climbs `LADDER`, all groups alike, without tilt or offsets, with the
+        paper's decay; the others are tried at `MIDDLE_RUNG`. Rungs outside the preset's level are moved to its ends. A
+        last stage is proposed in the middle of its bounds.
+        """
+        methods = [get_method(name) for name in self.preset.methods]
+        climber = next((method for method in methods if method.removes_channels), methods[0])
+        rungs = [(climber.name, ratio) for ratio in LADDER]
+        rungs += [(method.name, MIDDLE_RUNG) for method in methods if method is not climber]
+        return self._distinct({"method": name, "level": self._level(ratio)} for name, ratio in rungs)
+
+    def grid(self, steps: int) -> list[dict[str, Any]]:
+        """Every method at `steps` levels from one end to the other, all groups alike; the whole network once.
+
+        Methods that remove no channels walk along their share of weights and their bits in place of the level.
+
+        Raises:
+            ValueError: `steps` is below 1.
+        """
+        if steps < 1:
+            raise ValueError(f"a grid of {steps} steps; at least 1 is right")
+        shares = [step / max(1, steps - 1) for step in range(steps)]
+        return self._distinct(
+            self._grid_point(get_method(name), share) for share in shares for name in self.preset.methods
+        )
+
+    def sensitivities(self, allocation: Allocation) -> dict[str, float]:
+        """Group id → what the tilt is multiplied by: 0 for groups not on the map, a stage's mean for its groups."""
+        given = {group.id: self.sensitivity.get(group.id, 0.0) for group in self.free_groups}
+        if allocation == "group":
+            return given
+        if allocation != "stage":
+            return dict.fromkeys(given, 0.0)
+        stages: dict[int, list[float]] = {}
+        for group in self.free_groups:
+            stages.setdefault(group.stage, []).append(given[group.id])
+        return {group.id: fmean(stages[group.stage]) for group in self.free_groups}
 
     def _ratios(self, sampler: Sampler) -> dict[str, float]:
-        level = sampler.suggest_float("level", *self.preset.level)
-        free = self.free_groups
-        if self.preset.allocation == "global":
-            ranking = {group.id: self.ranking[group.id] for group in free if group.id in self.ranking}
-            ratios = ranked_ratios(free, ranking, level)
-            return {name: min(ratio, HIGHEST_RATIO) for name, ratio in ratios.items()}
-        offset = self.preset.offset
-        shifts = {name: sampler.suggest_float(name, -offset, offset) for name in self._offset_names()}
+        allocation = choose(sampler, "allocation", self.preset.allocation)
+        if allocation == "independent":
+            wanted = {group.id: self._own_ratio(sampler, group) for group in self.free_groups}
+        elif allocation == "global":
+            wanted = self._ranked(between(sampler, "level", *self.preset.level))
+        else:
+            wanted = self._tilted(sampler, allocation)
+        return {group.id: self.on_grid(group, wanted[group.id]) for group in self.free_groups}
+
+    def _own_ratio(self, sampler: Sampler, group: PrunableGroup) -> float:
+        low, high = (min(bound, self.most(group)) for bound in self.preset.level)
+        return between(sampler, f"{RATIO}{group.id}", low, high)
+
+    def _ranked(self, share: float) -> dict[str, float]:
+        ranking = {group.id: self.ranking[group.id] for group in self.free_groups if group.id in self.ranking}
+        if not ranking:
+            raise ValueError("allocation 'global' needs a ranking of the filters; none of a free group was given")
+        return ranked_ratios(self.free_groups, ranking, share)
+
+    def _tilted(self, sampler: Sampler, allocation: Allocation) -> dict[str, float]:
+        level = between(sampler, "level", *self.preset.level)
+        sensitivity = self.sensitivities(allocation)
+        tilt = between(sampler, "tilt", *self.preset.tilt) if any(sensitivity.values()) else 0.0
+        names = {group.id: offset_name(group, allocation) for group in self.free_groups}
+        reach = self.preset.offset
+        shifts = {name: between(sampler, name, -reach, reach) for name in dict.fromkeys(names.values()) if name}
         return {
-            group.id: min(max(level + shifts.get(self._offset_name(group), 0.0), 0.0), HIGHEST_RATIO) for group in free
+            group: level + tilt * sensitivity[group] + (shifts[name] if name else 0.0) for group, name in names.items()
         }
 
-    def _offset_name(self, group: PrunableGroup) -> str:
-        return f"offset:{group.id}" if self.preset.allocation == "group" else f"offset:stage{group.stage}"
+    @property
+    def _epochs(self) -> tuple[int, int]:
+        return self.preset.epochs or (self.epochs, self.epochs)
 
-    def _offset_names(self) -> list[str]:
-        if self.preset.allocation not in ("group", "stage"):
-            return []
-        return list(dict.fromkeys(self._offset_name(group) for group in self.free_groups))
+    def _neighbours(self, sampler: Sampler, method: Method) -> int:
+        low, high = self.preset.neighbours
+        return count_between(sampler, "neighbours", low, high) if isinstance(method, Plfp) else low
+
+    def _learning_rate(self, sampler: Sampler) -> float:
+        low, high = self.preset.learning_rate or (self.learning_rate, self.learning_rate)
+        rate = between(sampler, "learning_rate", low, high, log=True)
+        return rate if low == high else min(max(float(f"{rate:.2g}"), low), high)
 
     def _sparsity(self, sampler: Sampler) -> Sparsity | None:
         if (bounds := self.preset.sparsity) is None:
             return None
         name, low, high = bounds.measure
-        measure = {name: sampler.suggest_float(name, low, high)}
+        measure = {name: between(sampler, name, low, high)}
         return Sparsity(**measure, **bounds.model_dump(exclude={"share", "threshold"}))
 
     def _quantization(self, sampler: Sampler) -> Quantization | None:
         if (bounds := self.preset.quantization) is None:
             return None
-        bits = sampler.suggest_int("bits", *bounds.bits)
+        bits = count_between(sampler, "bits", *bounds.bits)
         reach = bounds.bits_offset
-        shifts = {g.id: sampler.suggest_int(f"bits_offset:{g.id}", -reach, reach) for g in self.groups if reach}
+        shifts = {g.id: count_between(sampler, f"{BITS_OFFSET}{g.id}", -reach, reach) for g in self.groups if reach}
         group_bits = {name: min(max(bits + shift, FEWEST_BITS), MOST_BITS) for name, shift in shifts.items()}
         return Quantization(bits=bits, group_bits=group_bits, **bounds.model_dump(exclude={"bits", "bits_offset"}))
 
-    def _rung(self, method: str, ratio: float) -> dict[str, Any]:
-        proposal: dict[str, Any] = {"method": method}
-        if get_method(method).removes_channels:
-            proposal |= {"level": ratio} | dict.fromkeys(self._offset_names(), 0.0)
-        if get_method(method).uses_decay:
-            low, high = self.preset.decay
-            proposal["decay"] = min(max(default_decay(ratio), low), high)
-        return proposal | self._middle()
+    def _level(self, ratio: float) -> float:
+        low, high = self.preset.level
+        return min(max(ratio, low), high)
 
-    def _middle(self) -> dict[str, float]:
-        """The middle of what a last stage may be."""
-        middle: dict[str, float] = {}
+    def _grid_point(self, method: Method, share: float) -> dict[str, Any]:
+        wishes: dict[str, Any] = {"method": method.name}
+        if method.removes_channels:
+            low, high = self.preset.level
+            return wishes | {"level": low + share * (high - low)}
         if (sparsity := self.preset.sparsity) is not None:
             name, low, high = sparsity.measure
-            middle[name] = (low + high) / 2
+            wishes[name] = low + share * (high - low)
         if (quantization := self.preset.quantization) is not None:
-            middle["bits"] = sum(quantization.bits) // 2
-            if quantization.bits_offset:
-                middle |= {f"bits_offset:{group.id}": 0 for group in self.groups}
-        return middle
+            few, many = quantization.bits
+            wishes["bits"] = round(many - share * (many - few))
+        return wishes
+
+    def _distinct(self, wishes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The points nearest to these wishes, each trial once."""
+        points: dict[object, dict[str, Any]] = {}
+        for wish in wishes:
+            point = self.point(wish)
+            points.setdefault(_what_it_does(self.propose(Answers(point))), point)
+        return list(points.values())
+
+
+def offset_name(group: PrunableGroup, allocation: Allocation) -> str | None:
+    """The dimension of a group's offset; None where the allocation has none."""
+    return {"group": f"{OFFSET}{group.id}", "stage": f"{OFFSET}stage{group.stage}"}.get(allocation)
+
+
+def _what_it_does(schedule: Schedule) -> object:
+    """Equal for schedules that are the same trial: where nothing is removed all methods are, but for new weights."""
+    method = get_method(schedule.method)
+    if any(schedule.ratios.values()) or method.new_weights or not method.removes_channels:
+        return schedule
+    return schedule.epochs, schedule.learning_rate, schedule.sparsity, schedule.quantization
+
+
+def _in_hundredths(sampler: Sampler, name: str, low: float, high: float) -> float:
+    return min(max(round(between(sampler, name, low, high), 2), low), high)

@@ -1,0 +1,57 @@
+"""Which axes of which tensors of a network shrink when channels go."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from pruning.groups import PrunableGroup
+
+
+class Axis(NamedTuple):
+    """One axis of a tensor of a state dict: the tensor's name and the axis's number."""
+
+    tensor: str
+    number: int
+
+
+# Axis → group id → how many of the axis's places go with each of the group's channels.
+Followers = Mapping[Axis, Mapping[str, int]]
+
+
+def channel_axes(network: nn.Module, groups: Sequence[PrunableGroup]) -> Followers:
+    """The axes of weights, biases and BatchNorms that the groups' channels lie on."""
+    axes: dict[Axis, dict[str, int]] = {}
+    for group in groups:
+        for axis, span in _axes_of(network, group):
+            places = axes.setdefault(axis, {})
+            places[group.id] = places.get(group.id, 0) + span
+    return axes
+
+
+def descriptor_axes(around: Mapping[str, Tensor], size: int, groups: Sequence[PrunableGroup]) -> Followers:
+    """The axes as long as the descriptor (`size`) of what stands around a network, as a whitening does.
+
+    They shrink with the groups that fix the descriptor's size, where those are open.
+    """
+    places = {group.id: 1 for group in groups if group.descriptor and not group.locked}
+    axes = [Axis(name, number) for name, tensor in around.items() for number in range(tensor.dim())]
+    return {axis: places for axis in axes if places and around[axis.tensor].shape[axis.number] == size}
+
+
+def _axes_of(network: nn.Module, group: PrunableGroup) -> Iterator[tuple[Axis, int]]:
+    for name in group.members:
+        layer = network.get_submodule(name)
+        yield Axis(f"{name}.weight", _out_axis(layer)), 1
+        if layer.bias is not None:
+            yield Axis(f"{name}.bias", 0), 1
+    for name in group.norms:
+        for tensor, value in network.get_submodule(name).state_dict().items():
+            if value.dim():
+                yield Axis(f"{name}.{tensor}", 0), 1
+    for name, span in zip(group.readers, group.reader_spans, strict=True):
+        yield Axis(f"{name}.weight", 1 - _out_axis(network.get_submodule(name))), span
+
+
+def _out_axis(layer: nn.Module) -> int:
+    return 1 if getattr(layer, "transposed", False) else 0

@@ -1,0 +1,85 @@
+"""A sampler that gives the answers wished for, and notes every question."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+Kind = Literal["choice", "float", "int"]
+Value = TypeVar("Value")
+
+
+class Sampler(Protocol):
+    """The calls of `optuna.trial.Trial` (or FixedTrial) that a space makes."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number in [low, high]."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """A whole number in [low, high]."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a space asked: a choice, or a number between two bounds, on a linear or a logarithmic scale."""
+
+    name: str
+    kind: Kind
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    log: bool = False
+
+
+@dataclass
+class Answers:
+    """A `Sampler`: what is wished for, moved into the bounds; without a wish the middle, or the first choice.
+
+    wishes: name of a dimension → value. Wishes that nobody asks for are left out of `params`.
+    params: what was answered, by name.
+    questions: what was asked, in order.
+    """
+
+    wishes: Mapping[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    questions: list[Question] = field(default_factory=list)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """The choice wished for, or the first."""
+        self.questions.append(Question(name, "choice", choices=tuple(choices)))
+        wish = self.wishes.get(name)
+        self.params[name] = wish if wish in choices else choices[0]
+        return self.params[name]
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """The number wished for, or the nearest bound."""
+        self.questions.append(Question(name, "float", low, high, log=log))
+        wish = self.wishes.get(name, (low * high) ** 0.5 if log else (low + high) / 2)
+        self.params[name] = min(max(float(wish), low), high)
+        return float(self.params[name])
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """The whole number wished for, or the nearest bound."""
+        self.questions.append(Question(name, "int", low, high))
+        self.params[name] = min(max(int(self.wishes.get(name, (low + high) // 2)), low), high)
+        return int(self.params[name])
+
+
+def choose(sampler: Sampler, name: str, choices: Sequence[Value]) -> Value:
+    """One of the choices; where there is but one, nobody is asked."""
+    if len(choices) == 1:
+        return choices[0]
+    chosen: Value = sampler.suggest_categorical(name, choices)
+    return chosen
+
+
+def between(sampler: Sampler, name: str, low: float, high: float, *, log: bool = False) -> float:
+    """A number in [low, high]; where they are equal, nobody is asked."""
+    return low if low == high else sampler.suggest_float(name, low, high, log=log)
+
+
+def count_between(sampler: Sampler, name: str, low: int, high: int) -> int:
+    """A whole number in [low, high]; where they are equal, nobody is asked."""
+    return low if low == high else sampler.suggest_int(name, low, high)
