@@ -2,20 +2,25 @@
 
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import safetensors.torch
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pruning.packing import unpack
 from tracking.files import write_atomically
-from tracking.record import TrialRecord, read_record, write_record
+from tracking.record import EpochPoint, TrialRecord, read_record
+from trainables.watchdog import hangs
 
 PLAIN, PACKED = "weights.safetensors", "weights.packed"
+
+_CURVE_JSON = TypeAdapter(tuple[EpochPoint, ...])
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +40,11 @@ class TrialFolder:
         self.path = storage / "trials" / str(number)
         self._lease: str | None = None
 
+    @property
+    def trace(self) -> Path:
+        """Where `trainables.watchdog` writes what a step that hung was doing."""
+        return self.path / "hung"
+
     def acquire(self, lease: str) -> None:
         """Take the folder over for the holder of `lease`, a string unlike any other's."""
         write_atomically(self.path / "lease", lease)
@@ -52,15 +62,24 @@ class TrialFolder:
             return None
         return state
 
-    def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Replace the saved state."""
+    def save_checkpoint(self, state: dict[str, Any], curve: Sequence[EpochPoint]) -> None:
+        """Replace the saved state, and the curve up to it."""
         self._check_lease()
         buffer = io.BytesIO()
         torch.save(state, buffer)
         write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
+        # After the state: a curve must not tell of an epoch that would be trained again.
+        write_atomically(self.path / "curve.json", _CURVE_JSON.dump_json(tuple(curve)))
+
+    def curve(self) -> tuple[EpochPoint, ...]:
+        """The epochs up to the last checkpoint: those of a trial that was stopped. Those of an ended one are in its
+        record.
+        """
+        path = self.path / "curve.json"
+        return _CURVE_JSON.validate_json(path.read_bytes()) if path.is_file() else ()
 
     def finish(self, record: TrialRecord, network: nn.Module | None = None, packed: bytes | None = None) -> None:
-        """Write the weights, then the record that makes the trial a finished (or failed) one; drop the checkpoint.
+        """Write the weights, then the record that makes the trial an ended one; drop the checkpoint and the curve.
 
         Coded weights are kept as their packed file alone: it unpacks to the network's state dict.
         """
@@ -69,15 +88,19 @@ class TrialFolder:
             write_atomically(self.path / PACKED, packed)
         elif network is not None:
             write_atomically(self.path / PLAIN, safetensors.torch.save(network.state_dict()))
-        write_record(self.path / "record.json", record)
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        write_atomically(self.path / "record.json", record.model_dump_json(indent=2))
+        for unfinished in ("checkpoint.pt", "curve.json"):
+            (self.path / unfinished).unlink(missing_ok=True)
 
     def note_error(self, message: str) -> None:
-        """Keep what went wrong in an attempt."""
+        """Keep what went wrong in an attempt; it takes the place of what an earlier one left."""
         write_atomically(self.path / "last_error", message)
+        self.trace.unlink(missing_ok=True)
 
     def last_error(self) -> str | None:
         """What went wrong in the last attempt, or None."""
+        if hung := hangs(self.trace):
+            return f"{hung[-1]} (the whole trace is in {self.trace})"
         path = self.path / "last_error"
         return path.read_text() if path.is_file() else None
 

@@ -1,10 +1,12 @@
 """The one process of a sweep that measures speed: an actor, so that no two measurements ever run at once."""
 
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from retrieval.latency import LatencySettings, Speedup, paired_speedup
+from trainables.speeds import read_speed, write_speed
 from trainables.threads import use_threads
 
 
@@ -14,20 +16,30 @@ class Meter:
     def __init__(self, threads: int) -> None:
         use_threads(threads)
 
-    def measure(self, dense: bytes, pruned: bytes, settings: LatencySettings) -> Speedup:
-        """See `retrieval.latency.paired_speedup`."""
-        return paired_speedup(dense, pruned, settings)
+    def measure(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None) -> Speedup:
+        """See `MeterClient`."""
+        # Here, where one comes after the other: another trial may have asked for the same while this one waited.
+        if keep is not None and (speed := read_speed(keep)) is not None:
+            return speed
+        speed = paired_speedup(dense, pruned, settings)
+        if keep is not None:
+            write_speed(keep, speed)
+        return speed
 
 
 class MeterClient:
-    """A meter as a plain function, for `trainables.trial.Trial.finish`; travels to any worker."""
+    """A meter as a plain function; travels to any worker."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor  # Ray gives its handles no useful type
 
-    def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings) -> Speedup:
-        """Wait for the meter to be free, and measure."""
-        speedup: Speedup = ray.get(self._actor.measure.remote(dense, pruned, settings))
+    def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None = None) -> Speedup:
+        """Wait for the meter to be free, and measure (see `retrieval.latency.paired_speedup`).
+
+        Args:
+            keep: file that keeps the measurement; what it holds already is the answer. None measures in any case.
+        """
+        speedup: Speedup = ray.get(self._actor.measure.remote(dense, pruned, settings, keep))
         return speedup
 
 

@@ -1,8 +1,11 @@
 """A `Trial` under Ray Tune: where it runs and what it keeps, nothing of what it does."""
 
+import contextlib
+import os
+import socket
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import torch
@@ -11,24 +14,37 @@ from ray import tune
 from pruning.schedule import Schedule
 from retrieval.images import UnreadableImagesError
 from spaces.params import params_of
+from tracking.limits import Limits
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.assigned import take_assigned
 from trainables.baseline import baseline_identity, need_baseline
 from trainables.folder import LeaseLostError, TrialFolder
 from trainables.meter import MeterClient
+from trainables.runnable import Runnable
 from trainables.settings import TrialSettings
+from trainables.speeds import Measure, Speeds
 from trainables.trial import Trial
+from trainables.watchdog import hangs, watched
+
+_UNLIMITED = Limits()
+_HANGS = 2  # once may be the machine's whim
 
 
 class RayTrial(tune.Trainable):
-    """One trial of a sweep. Its config is `{"number": int, "schedule": JSON of a Schedule}`.
+    """One trial of a sweep. Its config is `{"number": int, "schedule": JSON of a Schedule}`, and what else the searcher
+    likes to keep there.
 
     Its state lives in the trial's own folder of the sweep's storage and is saved there after every step, so a trial
     goes on from its last epoch whoever starts it again: Tune after a lost node, or a new driver after a lost driver.
     Errors of the trial itself (a diverged training, an impossible schedule) end it with a failed record and are not
     tried again; everything else is raised, for Tune to try again elsewhere.
+
+    Before its first epoch a trial's costs are found out. One that is outside the sweep's limits ends there, with an
+    excluded record.
     """
+
+    _trial: Runnable | None
 
     def setup(  # type: ignore[override]  # with_parameters calls it with keywords of our choice
         self,
@@ -38,11 +54,37 @@ class RayTrial(tune.Trainable):
         storage: Path,
         baselines: Path,
         meter: MeterClient,
+        limits: Limits = _UNLIMITED,
+        step_timeout_s: float | None = None,
     ) -> None:
-        """Called once a worker process; the keyword arguments come from `tune.with_parameters`."""
+        """Called once a worker process; the keyword arguments come from `tune.with_parameters`.
+
+        Args:
+            settings: of the sweep.
+            storage: the sweep's folder.
+            baselines: where the dense network is kept.
+            meter: of the sweep.
+            limits: on what a trial may cost.
+            step_timeout_s: what opening a trial, measuring its costs, an epoch and its end may each take. The worker is
+                ended when one takes longer, and the trial tried again once. None lets all of them take their time.
+        """
         self._device = take_assigned()
-        self._settings, self._measure = settings, meter
-        self._sweep_folder, self._baselines = storage, baselines
+        self._settings, self._baselines = settings, baselines
+        speeds = Speeds(storage / "speeds", meter)
+        self._begin(config, storage=storage, measure=speeds, limits=limits, step_timeout_s=step_timeout_s)
+
+    def _begin(
+        self,
+        config: dict[str, Any],
+        *,
+        storage: Path,
+        measure: Measure | None,
+        limits: Limits,
+        step_timeout_s: float | None,
+    ) -> None:
+        """What every setup needs, also that of trials of another kind."""
+        self._sweep_folder, self._measure = storage, measure
+        self._limits, self._step_timeout_s = limits, step_timeout_s
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -51,12 +93,18 @@ class RayTrial(tune.Trainable):
         self._schedule = Schedule.model_validate_json(new_config["schedule"])
         self._folder = TrialFolder(self._sweep_folder, self._number)
         # Before anything is read: from here on an older worker of this trial can write nothing more.
-        self._folder.acquire(f"{ray.get_runtime_context().get_node_id()}-{uuid.uuid4()}")
-        self._trial: Trial | None = None
+        self._folder.acquire(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4()}")
+        self._trial = None
+        self._costs: dict[str, float] = {}
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch, and after the last one the measurements and the record."""
+        """One epoch, and after the last one the measurements and the record.
+
+        Returns:
+            Of every epoch its number, loss and mAP, the figures of the network as it was cut then, and the trial's
+            costs; at the trial's end also its status and all its metrics.
+        """
         try:
             return self._step()
         except LeaseLostError:
@@ -64,54 +112,89 @@ class RayTrial(tune.Trainable):
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             if not is_own_fault(error):
-                # For the driver's record, should this have been the last attempt.
-                self._folder.note_error(message)
+                # For the driver's record, should this have been the last attempt; a full disk does not take it.
+                with contextlib.suppress(OSError):
+                    self._folder.note_error(message)
                 raise
-            record = self._record(status="failed", message=message)
-            self._folder.finish(record)
-            return {"done": True, "status": record.status}
+            return self._end("failed", message=message)
 
     def _step(self) -> dict[str, Any]:
         if (record := self._folder.record()) is not None:
             # Its last worker got as far as the record, and its driver did not hear of it.
-            return {"done": True, "status": record.status}
-        trial = self._trial = self._trial or self._open()
+            return _last_result(record)
+        if self._trial is None:
+            if len(hangs(self._folder.trace)) >= _HANGS:
+                return self._end("failed", message=self._folder.last_error())
+            trial, self._costs = self._take_up()
+            self._trial = trial
+            if (why := self._limits.explain(self._costs)) is not None:
+                return self._end("excluded", message=why, metrics=self._costs)
+        trial = self._trial
         if not trial.finished:
-            trial.step()
-            self._folder.save_checkpoint(trial.state_dict())
-        point = trial.curve[-1]
-        result: dict[str, Any] = {"epoch": point.epoch, "loss": point.loss, "map": point.map, "done": trial.finished}
-        if trial.finished:
-            outcome = trial.finish(self._measure)
-            record = self._record(
-                status="finished", metrics=outcome.metrics, plan=dict(outcome.plan), ledger=outcome.ledger
-            )
-            self._folder.finish(record, outcome.network, outcome.packed)
-            result |= {**outcome.metrics, "status": record.status}
-        return result
+            with self._watched():
+                trial.step()
+                self._folder.save_checkpoint(trial.state_dict(), trial.curve)
+        return self._finish(trial) if trial.finished else self._result(trial)
 
-    def _open(self) -> Trial:
+    def _take_up(self) -> tuple[Runnable, dict[str, float]]:
+        with self._watched():
+            trial = self._open()
+        with self._watched():
+            return trial, trial.costs(self._measure)
+
+    def _open(self) -> Runnable:
+        """The trial as its last checkpoint has it."""
         baseline = need_baseline(self._settings, self._baselines)
         trial = Trial(self._schedule, self._settings, baseline, device=self._device)
         if (state := self._folder.load_checkpoint()) is not None:
             trial.load_state_dict(state)
         return trial
 
-    def _record(self, **fields: Any) -> TrialRecord:
-        trial = self._trial
+    def _result(self, trial: Runnable) -> dict[str, Any]:
+        point = trial.curve[-1]
+        return {
+            **self._costs,
+            **trial.quality,
+            "epoch": point.epoch,
+            "loss": point.loss,
+            "map": point.map,
+            "done": False,
+        }
+
+    def _finish(self, trial: Runnable) -> dict[str, Any]:
+        with self._watched():
+            outcome = trial.finish(self._measure)
+            plan, ledger = dict(outcome.plan), outcome.ledger
+            record = self._record("finished", metrics=outcome.metrics, plan=plan, ledger=ledger)
+            self._folder.finish(record, outcome.network, outcome.packed)
+        return {**self._result(trial), **_last_result(record)}
+
+    def _end(self, status: Literal["failed", "excluded"], **fields: Any) -> dict[str, Any]:
+        record = self._record(status, **fields)
+        self._folder.finish(record)
+        return _last_result(record)
+
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        return watched(self._folder.trace, self._step_timeout_s)
+
+    def _record(self, status: Literal["finished", "failed", "excluded"], **fields: Any) -> TrialRecord:
         return TrialRecord(
             number=self._number,
+            status=status,
             schedule=self._schedule,
             params=params_of(self._schedule),
-            curve=tuple(trial.curve) if trial else (),
-            provenance=provenance(
-                device=str(self._device),
-                threads=str(torch.get_num_threads()),
-                seed=str(self._settings.finetune.seed),
-                baseline=baseline_identity(self._settings),
-                node=ray.util.get_node_ip_address(),
-            ),
+            curve=tuple(self._trial.curve) if self._trial else self._folder.curve(),
+            provenance=self._provenance(),
             **fields,
+        )
+
+    def _provenance(self) -> dict[str, str]:
+        return provenance(
+            device=str(self._device),
+            threads=str(torch.get_num_threads()),
+            seed=str(self._settings.finetune.seed),
+            baseline=baseline_identity(self._settings),
+            node=ray.util.get_node_ip_address(),
         )
 
 
@@ -121,3 +204,8 @@ def is_own_fault(error: Exception) -> bool:
     Images that cannot be read were read when the sweep began: that is the node's fault, or its mount's.
     """
     return isinstance(error, FloatingPointError | ValueError) and not isinstance(error, UnreadableImagesError)
+
+
+def _last_result(record: TrialRecord) -> dict[str, Any]:
+    """What Tune is told of an ended trial."""
+    return {**record.metrics, "done": True, "status": record.status}

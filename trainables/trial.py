@@ -8,7 +8,6 @@ outcome = trial.finish()
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,16 +15,15 @@ from torch import Tensor, nn
 
 from pruning.cost import Cost, cost_of, macs_by_layer
 from pruning.groups import PrunableGroup, find_groups
-from pruning.ledger import LedgerRow, ledger
+from pruning.ledger import ledger
 from pruning.methods.registry import get_method
 from pruning.packing import pack, size_formula_bytes
+from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule
 from pruning.sparsity import pruned_share
 from pruning.surgery import Plan, cut
-from retrieval.evaluate import Evaluation
 from retrieval.finetune import Batches, recalibrate_batchnorm_
 from retrieval.images import ImageSize
-from retrieval.latency import LatencySettings, Speedup, paired_speedup
 from retrieval.onnx_model import to_onnx
 from tracking.record import EpochPoint
 from trainables.baseline import Baseline, descriptor_size
@@ -33,6 +31,7 @@ from trainables.data import open_data
 from trainables.delivery import deliver, drop_training_head_, inner, prefix_of, rebuild, whitening_of
 from trainables.objective import make_batches
 from trainables.quality import examine, quality_metrics
+from trainables.runnable import Outcome
 from trainables.settings import (
     DescriptorSettings,
     TrialSettings,
@@ -40,24 +39,10 @@ from trainables.settings import (
     traced_size,
     tracing_image,
 )
+from trainables.shape import cost_model, first_channels, narrowed
+from trainables.speeds import Measure, Pair, measure_now, pair_key
 from trainables.stages import Coding, Structure
 from trainables.training import Training
-
-Measure = Callable[[bytes, bytes, LatencySettings], Speedup]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished trial gives: the cut network, the plan that cut it, asked against achieved, and its metrics.
-
-    `packed` is the file of its coded weights (see `pruning.packing`), None when they are plain float32.
-    """
-
-    network: nn.Module
-    plan: Plan
-    ledger: tuple[LedgerRow, ...]
-    metrics: dict[str, float]
-    packed: bytes | None = None
 
 
 class Trial:
@@ -97,7 +82,8 @@ class Trial:
         self._batches = make_batches(settings.loss, plain)
         self._loss = baseline.loss(descriptor_size(dense, settings.data.image_size))
         self._stage = self._first_stage(dense)
-        self._scored: tuple[nn.Module, Evaluation] | None = None
+        self._scored: tuple[nn.Module, dict[str, float]] | None = None
+        self._speed: dict[str, float] = {}
 
     @property
     def plan(self) -> Plan:
@@ -108,6 +94,24 @@ class Trial:
     def finished(self) -> bool:
         """Whether all epochs of the schedule are done."""
         return self._stage.finished and not self._coding_follows
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """The figures of the cut copy after the last step; empty when this process has done none."""
+        return self._scored[1] if self._scored else {}
+
+    def costs(self, measure: Measure | None = measure_now) -> dict[str, float]:
+        """What the finished network will cost, under the keys that `finish` reports, known before the first step.
+
+        The widths decide, whichever channels will be kept: they are counted, and the speed is measured on the dense
+        network without as many channels; `finish` reports that speed. The file of coded weights is not known yet:
+        `size_bytes` and `compression` are then by the papers' formula, a lower and an upper bound.
+
+        Args:
+            measure: as for `finish`.
+        """
+        counted = cost_model(self.baseline, tuple(self.groups)).metrics(self.schedule)
+        return {**counted, **(self._time(self._shape, measure) if measure else {})}
 
     def step(self) -> EpochPoint:
         """One epoch; returns its number (from 1), mean loss, validation mAP of the cut copy and wall time."""
@@ -122,29 +126,29 @@ class Trial:
             self._stage = coding
         self._scored = self._cut_and_score()
         seconds = time.perf_counter() - start
-        map_now = self._scored[1].map
+        map_now = self.quality["map"]
         self.curve.append(EpochPoint(epoch=len(self.curve) + 1, loss=loss, map=map_now, seconds=seconds))
         return self.curve[-1]
 
-    def finish(self, measure: Measure | None = paired_speedup) -> Outcome:
+    def finish(self, measure: Measure | None = measure_now) -> Outcome:
         """Cut for good and measure: mAP with its interval, cost, and speed against the dense network.
 
         Args:
-            measure: times two ONNX models against each other; in a sweep, one process does it for all trials. None
-                leaves the speed out.
+            measure: times two ONNX models against each other; in a sweep, one process does it for all trials. Not
+                asked when `costs` has done so. None leaves the speed out.
         """
         # A trial that was resumed after its last epoch has not scored its cut copy in this process.
-        network, scores = self._scored or self._cut_and_score()
+        network, quality = self._scored or self._cut_and_score()
         network = drop_training_head_(network.cpu().eval())
         cost = cost_of(network, example_image(self.settings.data.image_size))
         packed, coding = self._pack(network)
         if packed is not None:
             cost = cost.model_copy(update={"size_bytes": len(packed)})
         metrics = {
-            **quality_metrics(scores),
+            **quality,
             **cost_metrics(cost, self._dense_cost),
             **coding,
-            **(self._speed(network, measure) if measure else {}),
+            **(self._time(lambda: network, measure) if measure else {}),
             "seconds": sum(point.seconds for point in self.curve),
         }
         rows = tuple(ledger(self.groups, self.schedule, inner(network), self._dense_macs))
@@ -214,17 +218,32 @@ class Trial:
             if group.descriptor and group.id in plan and self._loss.descriptor_size == group.width:
                 self._loss.keep_(plan[group.id])
 
-    def _cut_and_score(self) -> tuple[nn.Module, Evaluation]:
-        """The network as it would be delivered now: chosen channels removed, BatchNorm measured anew; its scores."""
+    def _cut_and_score(self) -> tuple[nn.Module, dict[str, float]]:
+        """The network as it would be delivered now: chosen channels removed, BatchNorm measured anew; its figures."""
         network = self._stage.small_network()
         batches = self._stage.training.first_batches(self.settings.finetune.recalibration_steps)
         recalibrate_batchnorm_(network, batches, self.device)
         delivered = deliver(network, self.settings, self._data, self.device, self._whitening)
-        return delivered, examine(delivered, self._data.select_on, self.settings, self.baseline, self.device)
+        evaluation = examine(delivered, self._data.select_on, self.settings, self.baseline, self.device)
+        return delivered, quality_metrics(evaluation)
 
-    def _speed(self, network: nn.Module, measure: Measure) -> dict[str, float]:
-        onnx = to_onnx(network, traced_size(self.settings.data.image_size))
-        return vars(measure(self.baseline.onnx(), onnx, self.settings.latency))
+    def _shape(self) -> nn.Module:
+        """What the trial will deliver, but for its weights."""
+        network = self._cut(self.baseline.network(), first_channels(self.groups, self.schedule))
+        whitening = whitening_of(self.baseline.delivered())
+        if whitening is not None:
+            whitening = narrowed(whitening, descriptor_size(network, self.settings.data.image_size))
+        delivered = deliver(network, self.settings, self._data, torch.device("cpu"), whitening)
+        return drop_training_head_(delivered.eval())
+
+    def _time(self, network: Callable[[], nn.Module], measure: Measure) -> dict[str, float]:
+        """The speed of the delivered network, measured at most once; `network` gives one of its shape."""
+        if not self._speed:
+            size = traced_size(self.settings.data.image_size)
+            key = pair_key(kept_widths(self.groups, self.schedule), self.settings)
+            pair = Pair(key, lambda: (self.baseline.onnx(), to_onnx(network(), size)), self.settings.latency)
+            self._speed = dict(vars(measure(pair)))
+        return self._speed
 
     def _pack(self, network: nn.Module) -> tuple[bytes | None, dict[str, float]]:
         """The file of the coded weights, and what there is to say of them; nothing for plain ones."""

@@ -1,6 +1,7 @@
 import json
 from copy import deepcopy
 
+import onnx
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from trainables.settings import DescriptorSettings
 from trainables.trial import Trial, replay
 
 PLAIN = DescriptorSettings()
+WHITENED = DescriptorSettings(scales=(1.0, 0.7), whitening="pca", size=16, images=60)
 SPEEDUP = Speedup(dense_latency_ms=2.0, latency_ms=1.0, speedup=2.0, speedup_low=1.9, speedup_high=2.1)
 
 
@@ -58,7 +60,7 @@ def test_a_trial_ends_with_a_network_of_the_asked_widths_and_all_its_metrics(tin
     points = []
     while not trial.finished:
         points.append(trial.step())
-    outcome = trial.finish(measure=lambda dense, pruned, settings: SPEEDUP)
+    outcome = trial.finish(measure=lambda pair: SPEEDUP)
     assert [point.epoch for point in points] == [1, 2]
     assert {row.group: row.achieved_width for row in outcome.ledger if row.asked_ratio} == {
         "backbone.conv1": 16,
@@ -72,6 +74,85 @@ def test_a_trial_ends_with_a_network_of_the_asked_widths_and_all_its_metrics(tin
     assert outcome.metrics["compression"] > 1.2
     assert outcome.metrics["speedup"] == 2.0
     assert set(outcome.metrics) <= set(METRICS)
+
+
+class CountingMeter:
+    """Answers every pair with the same speed, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.pairs = []
+
+    def __call__(self, pair):
+        self.pairs.append(pair)
+        return SPEEDUP
+
+    def graph(self) -> tuple[list[str], dict[str, list[int]]]:
+        """Operators in order, and the shape of every weight, of the first pruned model that it was asked about."""
+        graph = onnx.load_from_string(self.pairs[0].models()[1]).graph
+        return [node.op_type for node in graph.node], {each.name: list(each.dims) for each in graph.initializer}
+
+
+COUNTED = {"parameters", "macs", "size_bytes", "mac_ratio", "compression"}
+
+
+@pytest.mark.parametrize("method", ["plfp", "l1", "scratch"])
+def test_costs_are_known_before_the_first_epoch_and_the_speed_is_measured_once(tiny_settings, tiny_baseline, method):
+    trial, meter = Trial(schedule(method, epochs=1), tiny_settings, tiny_baseline), CountingMeter()
+    costs = trial.costs(meter)
+    assert trial.costs(measure=None).keys() == COUNTED
+    trial.step()
+    outcome = trial.finish(meter)
+    assert costs.keys() == COUNTED | vars(SPEEDUP).keys()
+    assert costs == {key: outcome.metrics[key] for key in costs}
+    assert len(meter.pairs) == 1
+
+
+def test_what_is_timed_before_is_the_delivered_graph_with_other_weights(tiny_settings, baselines):
+    settings = tiny_settings.model_copy(update={"descriptor": WHITENED})
+    for _ in train_baseline(settings, baselines, torch.device("cpu")):
+        pass
+    _timed_early_and_late(Trial(schedule("plfp", epochs=1), settings, find_baseline(settings, baselines)))
+
+
+def _timed_early_and_late(trial: Trial) -> None:
+    early, late = CountingMeter(), CountingMeter()
+    costs = trial.costs(early)
+    trial._speed = {}  # so that it asks about the finished network, too
+    trial.step()
+    metrics = trial.finish(late).metrics
+    assert costs == {key: metrics[key] for key in costs}
+    assert early.pairs[0].key == late.pairs[0].key
+    assert early.graph() == late.graph()
+
+
+def test_a_shape_is_known_by_its_widths_whatever_method_and_ratio_lead_to_them(tiny_settings, tiny_baseline):
+    keys = []
+    for asked in (schedule("l1"), schedule("plfp", ratio=0.49), schedule("l1", ratio=0.25)):
+        meter = CountingMeter()
+        Trial(asked, tiny_settings, tiny_baseline).costs(meter)
+        keys.append(meter.pairs[0].key)
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_of_coded_weights_the_size_is_a_lower_bound_until_they_are_packed(tiny_settings, tiny_baseline):
+    trial = Trial(coded("l1"), tiny_settings, tiny_baseline)
+    costs = trial.costs(measure=None)
+    outcome = run(trial)
+    assert costs["macs"] == outcome.metrics["macs"]
+    assert costs["parameters"] == outcome.metrics["parameters"]
+    assert costs["size_bytes"] == outcome.metrics["size_formula_bytes"] < outcome.metrics["size_bytes"]
+    assert costs["compression"] > outcome.metrics["compression"]
+
+
+def test_the_figures_after_a_step_are_those_of_the_network_that_would_be_delivered(tiny_settings, tiny_baseline):
+    trial = Trial(schedule("fpgm"), tiny_settings, tiny_baseline)
+    assert trial.quality == {}
+    point = trial.step()
+    assert trial.quality["map"] == point.map
+    trial.step()
+    quality = trial.quality
+    assert {"map", "map_low", "map_high", "descriptor_size"} <= quality.keys()
+    assert quality == {key: value for key, value in trial.finish(measure=None).metrics.items() if key in quality}
 
 
 @pytest.mark.parametrize("method", ["trained_pq", "l1"])
@@ -192,6 +273,16 @@ def bare(tiny_settings, tmp_path_factory):
     for _ in train_baseline(settings, shelf, torch.device("cpu")):
         pass
     return settings, find_baseline(settings, shelf)
+
+
+def test_a_whitening_behind_an_open_descriptor_is_part_of_the_shape(bare):
+    dense, shelf = bare[0], bare[1].folder.parent
+    settings = dense.model_copy(update={"descriptor": DescriptorSettings(whitening="pca", size=32, images=60)})
+    for _ in train_baseline(settings, shelf, torch.device("cpu")):
+        pass
+    ratios = {"backbone.layer3.0.conv2": 0.5}
+    asked = Schedule(method="l1", ratios=ratios, epochs=1, learning_rate=1e-3, open_descriptor=True)
+    _timed_early_and_late(Trial(asked, settings, find_baseline(settings, shelf)))
 
 
 @pytest.mark.parametrize("method", ["l1", "fpgm", "scratch"])

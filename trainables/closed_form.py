@@ -1,0 +1,262 @@
+"""Networks that are formulas: exact costs, a hidden sensitivity a group, noise and learning curves, all from a seed.
+
+What a schedule loses is a mean over the groups of a hidden sensitivity times a damage that is convex in the ratio, with
+small interactions between neighbouring groups; quality falls exponentially with it. The heavier a network is pruned,
+the lower its curve begins and the slower it rises, so an early epoch says something of the last one, and not all.
+
+Of a schedule it reads ratios, method and decay. Letters: G groups, R ratios of the sensitivity map, E epochs.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from pruning.groups import PrunableGroup
+from pruning.methods.registry import get_method
+from pruning.schedule import Schedule
+from pruning.widths import kept_count
+from spaces.preset import load_preset
+from spaces.space import Space
+from tracking.record import EpochPoint
+from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap, SensitivitySettings
+from trainables.formula_network import counted, groups_of, resnet_layers
+
+DENSE_MAP, FLOOR_MAP = 0.75, 0.02
+EPOCHS, LEARNING_RATE = 9, 1e-3
+_NOISE_MAP = 0.004  # of the last epoch: another seed of the same trial
+_EARLY_NOISE_MAP = 0.02  # of an epoch before it, falling to nothing at the last
+_SLOWNESS = 0.5  # how much trials differ in where their curve begins: the deviation of a logarithm
+_EPOCH_SECONDS = 10.0  # of the dense network
+_OVERHEAD = 0.06  # share of the dense latency that no pruning takes away
+_PROBE_RATIOS = (0.25, 0.5, 0.75)  # of the sensitivity map
+_KEEP = SensitivitySettings().keep
+# A cut before any training loses more, and not everywhere alike.
+_UNTRAINED_LOSS, _UNTRAINED_SPREAD, _PROBE_NOISE_MAP = 3.0, 0.4, 0.01
+
+_LAYERS = resnet_layers()
+_GROUPS = groups_of(_LAYERS)
+
+
+@dataclass(frozen=True)
+class ClosedForm(ABC):
+    """One problem of a family: `seed` draws all that it hides."""
+
+    seed: int
+
+    name: ClassVar[str]
+    methods: ClassVar[tuple[str, ...]]  # that its space proposes
+
+    @property
+    def groups(self) -> tuple[PrunableGroup, ...]:
+        """Twelve, in four stages."""
+        return _GROUPS
+
+    @property
+    def epochs(self) -> int:
+        """Of every trial."""
+        return EPOCHS
+
+    def space(self, allocation: str = "group") -> Space:
+        """The default space over these groups, with the sensitivity that a sweep would have measured."""
+        preset = load_preset("filters", methods=list(self.methods), allocation=allocation)
+        measured = self.measured_sensitivity()
+        return Space(
+            _GROUPS, preset, EPOCHS, LEARNING_RATE, sensitivity=measured.ranks(), highest=measured.highest(_KEEP)
+        )
+
+    def costs(self, schedule: Schedule) -> dict[str, float]:
+        """Counted costs, and a speedup whose latency is an overhead and what each stage's multiply-adds take."""
+        widths = {group.id: self._kept(group, schedule) for group in _GROUPS}
+        dense = counted(_LAYERS, {group.id: group.width for group in _GROUPS})
+        now = counted(_LAYERS, widths)
+        return {
+            **now,
+            "mac_ratio": dense["macs"] / now["macs"],
+            "compression": dense["size_bytes"] / now["size_bytes"],
+            "speedup": self._speedup(widths),
+        }
+
+    def curve(self, schedule: Schedule) -> tuple[EpochPoint, ...]:
+        """All epochs of a trial; the last is its quality."""
+        maps_E = self._maps(schedule)
+        seconds = _EPOCH_SECONDS * self._trained_share(schedule)
+        return tuple(
+            EpochPoint(epoch=epoch, loss=float(-np.log(quality)), map=float(quality), seconds=seconds)
+            for epoch, quality in enumerate(maps_E, start=1)
+        )
+
+    def expected_map(self, schedule: Schedule) -> float:
+        """Quality after the last epoch, without noise."""
+        return _map_at(self.load(schedule))
+
+    def load(self, schedule: Schedule) -> float:
+        """What the schedule loses, 0 where nothing is removed; quality is FLOOR + (DENSE − FLOOR) · exp(−load)."""
+        ratios_G = np.array([1 - self._kept(group, schedule) / group.width for group in _GROUPS])
+        own_G = self._sensitivity * self._damage(ratios_G) * self._method_factors(schedule)
+        squared_G = ratios_G**2
+        shared = self._interaction[:-1] * squared_G[:-1] * squared_G[1:]
+        return float(own_G.mean() + shared.mean())
+
+    def true_sensitivity(self) -> SensitivityMap:
+        """Each group cut alone, trained, without noise: what nobody can measure."""
+        return self._sensitivity_map(np.ones((len(_GROUPS), len(_PROBE_RATIOS))), 0.0)
+
+    def measured_sensitivity(self) -> SensitivityMap:
+        """The same as a sweep measures it: nothing trained, and with the noise of a finite number of queries."""
+        more_GR = _UNTRAINED_LOSS * self._rng(1).lognormal(0, _UNTRAINED_SPREAD, (len(_GROUPS), 1))
+        return self._sensitivity_map(np.repeat(more_GR, len(_PROBE_RATIOS), axis=1), _PROBE_NOISE_MAP)
+
+    @abstractmethod
+    def _damage(self, ratios_G: np.ndarray) -> np.ndarray:
+        """What each ratio does to a group of sensitivity 1: 0 at 0, convex."""
+
+    def _method_factors(self, schedule: Schedule) -> np.ndarray:
+        """How much more than usual each group suffers under this method and decay."""
+        return np.ones(len(_GROUPS))
+
+    def _trained_share(self, schedule: Schedule) -> float:
+        """Share of the dense network's epoch that an epoch takes: the cut one's where the method cuts first."""
+        if not get_method(schedule.method).cuts_first:
+            return 1.0
+        return 0.3 + 0.7 / self.costs(schedule)["mac_ratio"]
+
+    def _maps(self, schedule: Schedule) -> np.ndarray:
+        load, rng = self.load(schedule), self._rng(2, int(schedule.identity, 16))
+        final = max(FLOOR_MAP, _map_at(load) + rng.normal(0, _NOISE_MAP))
+        lost = (0.2 + load) * rng.lognormal(0, _SLOWNESS)
+        begins = FLOOR_MAP + (final - FLOOR_MAP) * np.exp(-2 * lost)
+        epochs_E = np.arange(1, EPOCHS + 1)
+        pace = 1.0 + 2.0 * (1 - np.exp(-load))  # epochs in which the distance to the end falls by e
+        progress_E = (1 - np.exp(-epochs_E / pace)) / (1 - np.exp(-EPOCHS / pace))
+        noise_E = rng.normal(0, _EARLY_NOISE_MAP, EPOCHS) * (1 - epochs_E / EPOCHS)
+        return np.maximum(begins + (final - begins) * progress_E + noise_E, FLOOR_MAP)
+
+    def _speedup(self, widths: dict[str, int]) -> float:
+        dense = {group.id: group.width for group in _GROUPS}
+        times = [
+            self._ms_per_mac[layer.stage] * layer.positions * np.array([layer.weights(dense), layer.weights(widths)])
+            for layer in _LAYERS
+        ]
+        dense_ms, now_ms = np.sum(times, axis=0)
+        return float(1 / (_OVERHEAD + (1 - _OVERHEAD) * now_ms / dense_ms))
+
+    def _sensitivity_map(self, more_GR: np.ndarray, noise: float) -> SensitivityMap:
+        noise_GR = self._rng(6).normal(0, noise, more_GR.shape) if noise else np.zeros(more_GR.shape)
+        points = (zip(*rows, strict=True) for rows in zip(more_GR, noise_GR, strict=True))
+        return SensitivityMap(
+            network="resnet18",
+            method="l1",
+            quality="map",
+            dense=DENSE_MAP,
+            dense_macs=self._macs({}),
+            ratios=_PROBE_RATIOS,
+            round_to=8,
+            groups=tuple(self._probe(group, list(row)) for group, row in zip(_GROUPS, points, strict=True)),
+        )
+
+    def _probe(self, group: PrunableGroup, disturbances: list[tuple[float, float]]) -> GroupSensitivity:
+        points = []
+        for ratio, (more, noise) in zip(_PROBE_RATIOS, disturbances, strict=True):
+            quality = _map_at(more * self.load(_schedule({group.id: ratio}))) + noise
+            saved = self._macs({}) - self._macs({group.id: ratio})
+            kept = kept_count(group.width, ratio, 8)
+            points.append(CutPoint(kept=kept, quality=max(quality, 0.0), macs_saved=saved))
+        return GroupSensitivity(group=group.id, width=group.width, points=tuple(points))
+
+    def _macs(self, ratios: dict[str, float]) -> int:
+        return int(self.costs(_schedule(ratios))["macs"])
+
+    @staticmethod
+    def _kept(group: PrunableGroup, schedule: Schedule) -> int:
+        return kept_count(group.width, schedule.ratios.get(group.id, 0.0), schedule.round_to)
+
+    @cached_property
+    def _sensitivity(self) -> np.ndarray:
+        drawn_G = self._rng(3).lognormal(0, 0.8, len(_GROUPS))
+        return drawn_G / drawn_G.mean()
+
+    @cached_property
+    def _interaction(self) -> np.ndarray:
+        """Of each group with the next one."""
+        return self._rng(4).uniform(0, 0.2, len(_GROUPS))
+
+    @cached_property
+    def _ms_per_mac(self) -> np.ndarray:
+        """Of each stage: wide and small feature maps do not run at the same pace."""
+        return self._rng(5).lognormal(0, 0.3, 4)
+
+    def _rng(self, *purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *purpose])
+
+
+@dataclass(frozen=True)
+class Smooth(ClosedForm):
+    """Every channel costs something, the more the fewer are left. One method, which no epoch depends on."""
+
+    name: ClassVar[str] = "smooth"
+    methods: ClassVar[tuple[str, ...]] = ("l1",)
+
+    def _damage(self, ratios_G: np.ndarray) -> np.ndarray:
+        return 0.3 * ratios_G**2 / (1.25 - ratios_G)
+
+
+@dataclass(frozen=True)
+class Knees(ClosedForm):
+    """Each group has a share of channels that nobody misses, and loses fast beyond it.
+
+    Methods differ by stage, in an order that the seed draws; plfp has a best decay, which matters a little.
+    """
+
+    name: ClassVar[str] = "knees"
+    methods: ClassVar[tuple[str, ...]] = ("plfp", "l1", "fpgm")
+
+    def _damage(self, ratios_G: np.ndarray) -> np.ndarray:
+        return 2.0 * (self._beyond(ratios_G) - self._beyond(np.zeros_like(ratios_G)))
+
+    def _beyond(self, ratios_G: np.ndarray) -> np.ndarray:
+        """How far a ratio lies beyond the knee, rounded off, to the power of 3/2."""
+        blur = 0.08
+        return (blur * np.logaddexp(0, (ratios_G - self._knee) / blur)) ** 1.5
+
+    def _method_factors(self, schedule: Schedule) -> np.ndarray:
+        if schedule.method not in self.methods:
+            return np.ones(len(_GROUPS))
+        stages_G = [group.stage for group in _GROUPS]
+        factors_G = self._method_by_stage[self.methods.index(schedule.method)][stages_G]
+        if schedule.decay is None:
+            return factors_G
+        return factors_G * (1 + 0.5 * (schedule.decay - self._best_decay) ** 2)
+
+    @cached_property
+    def _knee(self) -> np.ndarray:
+        return self._rng(7).uniform(0.1, 0.6, len(_GROUPS))
+
+    @cached_property
+    def _method_by_stage(self) -> np.ndarray:
+        return self._rng(8).lognormal(0, 0.2, (len(self.methods), 4))
+
+    @cached_property
+    def _best_decay(self) -> float:
+        return float(self._rng(9).uniform(0, 0.6))
+
+
+FAMILIES: dict[str, type[ClosedForm]] = {"smooth": Smooth, "knees": Knees}
+"""All families by name."""
+
+
+def closed_form(family: str, seed: int) -> ClosedForm:
+    """One problem. Raises ValueError for an unknown family, with the known ones."""
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}; known are {', '.join(FAMILIES)}")
+    return FAMILIES[family](seed)
+
+
+def _map_at(load: float) -> float:
+    return float(FLOOR_MAP + (DENSE_MAP - FLOOR_MAP) * np.exp(-load))
+
+
+def _schedule(ratios: dict[str, float]) -> Schedule:
+    return Schedule(method="l1", ratios=ratios, epochs=EPOCHS, learning_rate=LEARNING_RATE)

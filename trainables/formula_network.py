@@ -1,0 +1,85 @@
+"""The shape of a ResNet-18 as a list of layers: groups, and exact costs of any widths, without a network.
+
+Letters: L layers, G groups.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pruning.groups import PrunableGroup
+
+_IMAGE_CHANNELS, _DESCRIPTOR_SIZE = 3, 128
+_WIDTHS, _SIDES = (64, 128, 256, 512), (56, 28, 14, 7)  # of the four stages, for images of 224 pixels
+_BYTES, _HEADER_BYTES = 4, 12_000
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or linear layer, and the groups that it reads and writes (None: the image, the descriptor).
+
+    taps: weights between a channel that it reads and one that it writes. positions: H·W of what it gives.
+    """
+
+    name: str
+    reads: str | None
+    writes: str | None
+    taps: int
+    positions: int
+    stage: int
+
+    def weights(self, widths: Mapping[str, int]) -> int:
+        """How many, at these kept channels a group."""
+        read = _IMAGE_CHANNELS if self.reads is None else widths[self.reads]
+        written = _DESCRIPTOR_SIZE if self.writes is None else widths[self.writes]
+        return self.taps * read * written
+
+
+def resnet_layers() -> tuple[Layer, ...]:
+    """ResNet-18 with a projection to the descriptor; twelve groups, as its shortcuts couple layers."""
+    before = "conv1"
+    layers = [Layer("conv1", None, before, 49, 112**2, 0)]
+    for stage, side in enumerate(_SIDES):
+        shared = before if stage == 0 else f"layer{stage + 1}.0.conv2"
+        for block in (0, 1):
+            name = f"layer{stage + 1}.{block}"
+            inner = f"{name}.conv1"
+            layers.append(Layer(inner, before, inner, 9, side**2, stage))
+            layers.append(Layer(f"{name}.conv2", inner, shared, 9, side**2, stage))
+            if before != shared:
+                layers.append(Layer(f"{name}.downsample", before, shared, 1, side**2, stage))
+            before = shared
+    return (*layers, Layer("projection", before, None, 1, 1, len(_SIDES) - 1))
+
+
+def groups_of(layers: tuple[Layer, ...]) -> tuple[PrunableGroup, ...]:
+    """Their groups, in network order."""
+    return tuple(_group(name, layers) for name in dict.fromkeys(layer.writes for layer in layers) if name is not None)
+
+
+def counted(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> dict[str, float]:
+    """Parameters (with a BatchNorm a convolution), multiply-adds and bytes at these kept channels a group."""
+    written = sum(widths[layer.writes] for layer in layers if layer.writes is not None)
+    parameters = sum(layer.weights(widths) for layer in layers) + 2 * written
+    return {
+        "parameters": float(parameters),
+        "macs": float(sum(layer.positions * layer.weights(widths) for layer in layers)),
+        "size_bytes": float(_HEADER_BYTES + _BYTES * (parameters + 2 * written)),
+    }
+
+
+def _group(name: str, layers: tuple[Layer, ...]) -> PrunableGroup:
+    writers = [layer for layer in layers if layer.writes == name]
+    readers = tuple(layer.name for layer in layers if layer.reads == name)
+    stage = writers[-1].stage
+    return PrunableGroup(
+        id=name,
+        members=tuple(layer.name for layer in writers),
+        norms=(),
+        norm_starts=(),
+        width=_WIDTHS[stage],
+        locked=False,
+        residual=len(writers) > 1,
+        stage=stage,
+        readers=readers,
+        reader_spans=(1,) * len(readers),
+    )

@@ -1,0 +1,165 @@
+"""One group of channels cut alone, nothing trained: what is left of the network's quality.
+
+Everything else is done as at a trial's end (`trainables.trial`): BatchNorm is measured anew on the same batches, the
+whitening is fitted again, and the network is scored as it would be delivered.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, Field, ValidationError
+from torch import nn
+
+from pruning.cost import count_macs
+from pruning.groups import PrunableGroup, find_groups
+from pruning.methods.registry import get_method
+from pruning.names import nearest_name
+from pruning.schedule import Schedule
+from pruning.surgery import cut
+from pruning.widths import kept_count
+from retrieval.finetune import Batches, recalibrate_batchnorm_
+from tracking.files import write_atomically
+from tracking.record import BORDER
+from tracking.sensitivity import CutPoint, GroupSensitivity
+from trainables.baseline import Baseline
+from trainables.data import open_data
+from trainables.delivery import deliver, drop_training_head_, whitening_of
+from trainables.quality import examine, quality_metrics
+from trainables.scoring import score
+from trainables.settings import Settings, TrialSettings, example_image, tracing_image
+
+_log = logging.getLogger(__name__)
+
+
+class Probe(Settings):
+    """What is done to every group in turn.
+
+    method, neighbours, round_to, open_descriptor: how the channels that go are chosen, as in a Schedule.
+    ratios: shares of the group's channels, ascending, each in (0, 1).
+    quality: key of the metric that is read off.
+    """
+
+    method: str
+    ratios: tuple[float, ...]
+    quality: str
+    neighbours: int = 1
+    round_to: int = 8
+    open_descriptor: bool = False
+
+    def schedule(self, group_id: str, ratio: float) -> Schedule:
+        """Only this group, at this ratio. Its epochs and learning rate say nothing: no trial runs it."""
+        return Schedule(
+            method=self.method,
+            ratios={group_id: ratio},
+            neighbours=self.neighbours,
+            epochs=1,
+            learning_rate=1.0,
+            round_to=self.round_to,
+            open_descriptor=self.open_descriptor,
+        )
+
+
+class DensePoint(BaseModel):
+    """The dense network as it is delivered: its quality, and its multiply-adds for one image."""
+
+    model_config = BORDER
+
+    quality: float
+    macs: int = Field(gt=0)
+
+
+def measure_dense(settings: TrialSettings, baseline: Baseline, probe: Probe, device: torch.device) -> DensePoint:
+    """What the groups' points are compared with; measured as `trainables.scoring.dense_metrics` does."""
+    delivered = baseline.delivered()
+    metrics = score(delivered, settings, "select_on", baseline, device, baseline.descriptors)
+    return DensePoint(quality=metrics[probe.quality], macs=_macs(delivered, settings))
+
+
+def measure_group(
+    settings: TrialSettings, baseline: Baseline, group_id: str, probe: Probe, device: torch.device
+) -> GroupSensitivity:
+    """Cut one group of the dense network at each of the probe's ratios, and score what is left.
+
+    Ratios that come to the same width are one point; those that come to the dense width are none.
+
+    Raises:
+        ValueError: the network has no such group, or it is locked.
+    """
+    dense = baseline.network()
+    example = tracing_image(settings.data.image_size)
+    groups = find_groups(dense, example, open_descriptor=probe.open_descriptor)
+    group = _group_of(groups, group_id)
+    dense_macs = _macs(baseline.delivered(), settings)
+    ratio_of = {kept_count(group.width, ratio, probe.round_to): ratio for ratio in probe.ratios}
+    points = []
+    for kept, ratio in ratio_of.items():
+        if kept < group.width:
+            plan = get_method(probe.method).choose(dense, groups, probe.schedule(group_id, ratio))
+            small = cut(dense, plan, example, open_descriptor=probe.open_descriptor)
+            quality, macs = _score(small, settings, baseline, probe, device)
+            points.append(CutPoint(kept=kept, quality=quality, macs_saved=dense_macs - macs))
+    return GroupSensitivity(group=group_id, width=group.width, points=tuple(points))
+
+
+def sensitivity_folder(settings: TrialSettings, baseline: Baseline, probe: Probe) -> Path:
+    """Where measurements are kept: with the dense network, under the hash of all else that they depend on."""
+    parts = {
+        "probe": probe.model_dump(),
+        "data": open_data(settings.data).fingerprint,
+        "read": settings.data.model_dump(mode="json", include={"select_on", "image_size", "training_size"}),
+        "finetune": settings.finetune.model_dump(include={"batch_size", "recalibration_steps", "seed"}),
+        "descriptor": settings.descriptor.model_dump(),
+        "evaluation": settings.evaluation.model_dump(exclude={"batch_size"}),
+    }
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return baseline.folder / f"sensitivity-{digest}"
+
+
+def keep_group(folder: Path, found: GroupSensitivity) -> None:
+    """Write a group's measurement into `folder`, in a file of its own."""
+    write_atomically(folder / f"{found.group}.json", found.model_dump_json(indent=2))
+
+
+def kept_group(folder: Path, group_id: str) -> GroupSensitivity | None:
+    """What `keep_group` wrote; None when there is nothing, or it cannot be read: the group is measured again."""
+    path = folder / f"{group_id}.json"
+    if not path.is_file():
+        return None
+    try:
+        return GroupSensitivity.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]["msg"]
+        _log.warning("%s cannot be read, the group is measured again: %s", path, found)
+        return None
+
+
+def _group_of(groups: list[PrunableGroup], group_id: str) -> PrunableGroup:
+    by_id = {group.id: group for group in groups}
+    if group_id not in by_id:
+        raise ValueError(f"no group {group_id!r} in this network; nearest: {nearest_name(group_id, by_id)!r}")
+    if by_id[group_id].locked:
+        raise ValueError(f"group {group_id!r} is locked: all {by_id[group_id].width} of its channels must stay")
+    return by_id[group_id]
+
+
+def _score(
+    network: nn.Module, settings: TrialSettings, baseline: Baseline, probe: Probe, device: torch.device
+) -> tuple[float, int]:
+    """Quality of a cut network once its BatchNorm is measured anew, NaN where it has none; its multiply-adds."""
+    data, finetune = open_data(settings.data), settings.finetune
+    steps = finetune.recalibration_steps
+    batches = Batches(data.train, data.training_reader, finetune.batch_size, finetune.seed, steps)
+    recalibrate_batchnorm_(network.to(device), batches.epoch(0), device)
+    # Against the dense network's gallery, queries must live in its space; else each network has its own whitening.
+    whitening = whitening_of(baseline.delivered()) if settings.evaluation.gallery == "dense" else None
+    delivered = deliver(network, settings, data, device, whitening)
+    metrics = quality_metrics(examine(delivered, data.select_on, settings, baseline, device))
+    return metrics.get(probe.quality, math.nan), _macs(delivered, settings)
+
+
+def _macs(delivered: nn.Module, settings: TrialSettings) -> int:
+    return count_macs(drop_training_head_(delivered.cpu()), example_image(settings.data.image_size))

@@ -1,0 +1,94 @@
+"""A simulated trial under Ray Tune: the real wrapper around no training, and what can go wrong with a worker."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tracking.files import write_atomically
+from tracking.limits import Limits
+from tracking.provenance import provenance
+from trainables.ray_trainable import RayTrial
+from trainables.simulated import Blackbox, SimulatedTrial
+
+_NEVER_S = 1e6
+_UNLIMITED = Limits()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with a trial before one of its epochs.
+
+    number: of the trial. epoch: from 1.
+    kind: "diverge" raises an error of the trial's own, which is not tried again; "raise" raises one of the machine's,
+        which is; "hang" never goes on; "kill" ends the worker's process at once.
+    attempts: how many of the trial's first attempts it happens to.
+    """
+
+    number: int
+    epoch: int
+    kind: Literal["diverge", "raise", "hang", "kill"]
+    attempts: int = 1
+
+    def happen(self, folder: Path) -> None:
+        """Happen, unless it has in as many attempts; counted in the trial's folder, for a killed worker forgets."""
+        path = folder / f"fault-{self.kind}-{self.epoch}"
+        before = int(path.read_text()) if path.is_file() else 0
+        if before >= self.attempts:
+            return
+        write_atomically(path, str(before + 1))
+        match self.kind:
+            case "diverge":
+                raise FloatingPointError(f"simulated: the loss of trial {self.number} is not finite")
+            case "raise":
+                raise RuntimeError(f"simulated: the machine of trial {self.number} is out of order")
+            case "hang":
+                time.sleep(_NEVER_S)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SimulatedRayTrial(RayTrial):
+    """A `RayTrial` whose epochs only last, and where faults happen on demand."""
+
+    def setup(  # type: ignore[override]  # with_parameters calls it with keywords of our choice
+        self,
+        config: dict[str, Any],
+        *,
+        blackbox: Blackbox,
+        storage: Path,
+        epoch_seconds: float = 0.0,
+        faults: tuple[Fault, ...] = (),
+        limits: Limits = _UNLIMITED,
+        step_timeout_s: float | None = None,
+    ) -> None:
+        """Called once a worker process.
+
+        Args:
+            blackbox: what trials give.
+            storage: the sweep's folder.
+            epoch_seconds: wall time of an epoch.
+            faults: what goes wrong, and where.
+            limits: on what a trial may cost.
+            step_timeout_s: as of `RayTrial`.
+        """
+        self._blackbox, self._epoch_seconds, self._faults = blackbox, epoch_seconds, faults
+        self._begin(config, storage=storage, measure=None, limits=limits, step_timeout_s=step_timeout_s)
+
+    def _open(self) -> SimulatedTrial:
+        trial = SimulatedTrial(
+            self._schedule, self._blackbox, before_epoch=self._meet_faults, epoch_seconds=self._epoch_seconds
+        )
+        if (state := self._folder.load_checkpoint()) is not None:
+            trial.load_state_dict(state)
+        return trial
+
+    def _meet_faults(self, epoch: int) -> None:
+        for fault in self._faults:
+            if (fault.number, fault.epoch) == (self._number, epoch):
+                fault.happen(self._folder.path)
+
+    def _provenance(self) -> dict[str, str]:
+        return provenance(device="simulated")
