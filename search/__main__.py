@@ -133,6 +133,12 @@ def sweep(
     baselines: Annotated[
         Path | None, typer.Option(help="Where dense networks are kept. [default: beside the sweep's folder]")
     ] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(metavar="SWEEP", help="Try the front of that former sweep first.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show space, first proposals, resources and time; run nothing.")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Run a sweep, or go on with one that was interrupted or given a larger budget: the same command.
@@ -156,10 +162,86 @@ def sweep(
     uri = tracking_uri or default_tracking_uri(place.path)
     console = Console()
     shelf = baselines.resolve() if baselines else place.path.parent / "baselines"
-    front = Sweep(config, place, shelf, uri, address, console).run()
+    if dry_run:
+        from search.dry_run import dry_run as show
+
+        show(config, place.path, shelf, address, console, warm_start)
+        return
+    front = Sweep(config, place, shelf, uri, address, console, warm_start).run()
     console.print(front_table(front))
     for line in whats_next(front, place.path, uri):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def space(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file.")],
+    data: Annotated[Path | None, typer.Option(help="Replaces data.root of the file.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Print every dimension that a sweep may vary, with its range and what it acts on.
+
+    Example: python -m search space search/sweeps/demo.toml --data data/mini
+    """
+    from search.assembly import groups_of, space_of, unmeasured
+    from search.config import load_config
+    from search.show_space import space_summary, space_table
+
+    console = Console()
+    with input_is_checked():
+        config = load_config(file, data=data, overrides=overrides or ())
+        groups = groups_of(config)
+        found = space_of(config, groups)
+    console.print(space_table(found))
+    for line in (*space_summary(found), *unmeasured(config, groups)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def sensitivity(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file.")],
+    out: Annotated[Path, typer.Option(help="Folder for sensitivity.html, .png and .json.")],
+    data: Annotated[Path | None, typer.Option(help="Replaces data.root of the file.")] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster. [default: a local Ray]")] = None,
+    baselines: Annotated[Path, typer.Option(help="Where dense networks are kept.")] = Path("runs/baselines"),
+    overrides: Overrides = None,
+) -> None:
+    """Cut each group of channels alone, train nothing, and show what that costs: which groups can spare channels.
+
+    The dense network must be trained (`train FILE`, or a sweep before). Interrupted, the same command goes on.
+
+    Example: python -m search sensitivity search/sweeps/demo.toml --data data/mini --out runs/sensitivity
+    """
+    from search.environment import prepare_ray
+
+    prepare_ray(address)
+    from search.assembly import groups_of
+    from search.cluster import connected, places_for
+    from search.config import load_config
+    from search.sensitivity import sensitivity_map
+    from tracking.sensitivity import write_sensitivity
+    from trainables.baseline import find_baseline
+
+    console = Console()
+    with input_is_checked():
+        config = load_config(file, data=data, overrides=overrides or ())
+        groups = groups_of(config)
+        if find_baseline(config.trial_settings, baselines.resolve()) is None:
+            raise ValueError(f"the dense network of {file} is not in {baselines}: `train {file}` trains it")
+    with input_is_checked(), connected(address):
+        places_for(config.resources)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("cutting each group alone", total=None)
+            found = sensitivity_map(
+                config,
+                groups,
+                baselines.resolve(),
+                lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    write_sensitivity(found, out)
+    typer.echo(f"the map is in {out / 'sensitivity.html'}")
 
 
 @app.command()

@@ -57,7 +57,7 @@ def places_for(resources: ResourceSettings) -> int:
     Raises:
         ValueError: not one: says what a trial asks for and what the nodes have. Ray itself would wait for ever.
     """
-    nodes = _node_resources()
+    nodes = node_resources()
     asked = {"CPU": float(resources.cpus), "GPU": resources.gpus}
     places = sum(int(min(node.get(kind, 0.0) / amount for kind, amount in asked.items() if amount)) for node in nodes)
     if places == 0:
@@ -71,10 +71,11 @@ def places_for(resources: ResourceSettings) -> int:
 
 def whole_node(resources: ResourceSettings) -> dict[str, float]:
     """Task options for all cores of the largest node that has the GPUs of a trial."""
-    nodes = _node_resources()
+    nodes = node_resources()
     cpus = max(node.get("CPU", 1.0) for node in nodes if node.get("GPU", 0.0) >= resources.gpus)
     return {"num_cpus": cpus, "num_gpus": resources.gpus}
 
 
-def _node_resources() -> list[dict[str, float]]:
+def node_resources() -> list[dict[str, float]]:
+    """What each node that is alive has."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -11,9 +11,13 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retrieval.latency import LatencySettings
+from search.budget import Budget, Stall
 from search.overrides import replace_keys_
+from search.samplers import DEFAULT_SAMPLER, make_sampler
 from spaces.preset import Preset, load_preset
+from tracking.limits import Limits
 from tracking.objectives import Protocol, check_objectives, check_reported, reported_metrics
+from tracking.sensitivity import SensitivitySettings
 from trainables.settings import (
     DataSettings,
     DescriptorSettings,
@@ -25,6 +29,9 @@ from trainables.settings import (
     TrainingSettings,
     TrialSettings,
 )
+
+# Of [search]: a sweep may go on with others.
+_MAY_CHANGE = {"trials", "epochs", "hours", "stop", "max_failures", "step_timeout_s"}
 
 
 class TrialTraining(FinetuneSettings):
@@ -47,18 +54,50 @@ class SpaceSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """[search]: how many trials, towards what, proposed by whom."""
+    """[search]: how much, towards what, proposed by whom.
 
-    trials: int = Field(ge=1)
+    The budget is in trials, epochs of all trials, or hours of its drivers: one at least, and the first that is used up
+    ends the search. A larger one later goes on where this one ended.
+    """
+
+    trials: int | None = Field(default=None, ge=1, description="that finish or are stopped early")
+    epochs: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    stop: Stall | None = Field(default=None, description="{growth, trials}: ends a search whose front grows no more")
     objectives: tuple[str, ...] = ("map", "speedup")
-    sampler: Literal["tpe", "random"] = "tpe"
+    sampler: str = DEFAULT_SAMPLER
     seed: int = Field(default=0, ge=0)
     max_failures: int = Field(default=3, ge=0, description="failed trials after which the sweep gives up")
+    step_timeout_s: float | None = Field(default=None, gt=0, description="an epoch that takes longer has hung")
 
     @model_validator(mode="after")
     def _objectives_are_a_quality_and_costs(self) -> Self:
         check_objectives(self.objectives)
         return self
+
+    @model_validator(mode="after")
+    def _sampler_and_budget_are_right(self) -> Self:
+        make_sampler(self.sampler, self.seed)
+        _ = self.budget
+        return self
+
+    @property
+    def budget(self) -> Budget:
+        """What may be spent."""
+        return Budget(trials=self.trials, epochs=self.epochs, hours=self.hours, stop=self.stop)
+
+
+class SchedulerSettings(Settings):
+    """[scheduler]: whether trials end early, by successive halving on quality and exact cost (see `search.rungs`).
+
+    A trial is judged after `grace` epochs, and again whenever `reduction` times as many are done; one in `reduction`
+    goes on. Later `brackets` judge their trials that much later for the first time.
+    """
+
+    name: Literal["rungs", "none"] = "none"
+    grace: int = Field(default=1, ge=1)
+    reduction: int = Field(default=3, ge=2)
+    brackets: int = Field(default=1, ge=1)
 
 
 class ResourceSettings(Settings):
@@ -93,6 +132,9 @@ class SweepConfig(Settings):
     loss: LossSettings = LossSettings()
     descriptor: DescriptorSettings = DescriptorSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    limits: Limits = Limits()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    sensitivity: SensitivitySettings = SensitivitySettings()
     resources: ResourceSettings = ResourceSettings()
 
     @model_validator(mode="after")
@@ -149,7 +191,7 @@ class SweepConfig(Settings):
     @property
     def deciding(self) -> dict[str, Any]:
         """The file without what does not decide the trials' outcome; its space as the preset gives it."""
-        parts = self.model_dump(mode="json", exclude={"resources": True, "search": {"trials", "max_failures"}})
+        parts = self.model_dump(mode="json", exclude={"resources": True, "search": _MAY_CHANGE})
         return {**parts, "space": self.space.resolve().model_dump(mode="json")}
 
 

@@ -6,6 +6,8 @@ import secrets
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own state is thrown away (docs/architecture.md)
+    # As many as the searcher gives: else a waiting trial takes a freed worker and cancels the one being started for it.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # workers are started plainly, also below `uv run`

@@ -3,41 +3,61 @@
 The journal is the truth about what was tried (docs/architecture.md). A trial's identity is its Optuna number; what it
 does and leaves is kept under that number, so that a new driver can go on where a killed one was:
 
-1. trials whose record lies on disk but was never told are told;
+1. trials whose record lies on disk but was never told are told, and those that the scheduler stopped get their record;
 2. trials that were handed out and have no record are handed out again: same number, same schedule;
-3. then new ones are asked for, until as many as the budget says have finished.
+3. then new ones are asked for, as long as the budget lasts.
 """
 
-from collections import deque
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.trial import Trial as OptunaTrial
-from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from pruning.schedule import Schedule
-from search.journal import open_study
-from spaces.params import params_of
+from search.budget import Budget
+from search.endings import failed_record, stopped_record
+from search.exclusions import AllExcludedError
+from search.first_points import Point
+from search.proposals import Costs, NoProposalError, Proposal
+from search.sitting import Sitting, SweepAims
 from spaces.space import Space
-from tracking.provenance import provenance
+from tracking.limits import Limits
 from tracking.record import TrialRecord
 from trainables.folder import TrialFolder
+
+NO_LIMITS = Limits()
+
+
+def never_stopped(number: int) -> bool:
+    """Of a sweep without a scheduler."""
+    return False
 
 
 class StudySearcher(Searcher):
     """A Tune searcher over an ask/tell study with several objectives.
 
-    Only values at full fidelity are told: finished → COMPLETE, stopped → PRUNED, failed → FAIL with the message. The
-    budget counts COMPLETE and PRUNED.
+    Only values at full fidelity are told: finished → COMPLETE, stopped → PRUNED, failed → FAIL with the message. A
+    proposal whose cost lies outside the limits is never handed out, an exact repeat neither (search.proposals).
 
     Args:
         storage: the sweep's folder, with the journal and `trials/<number>/record.json`.
         space: proposes schedules.
-        trials: how many must finish.
+        objectives: metric keys, the quality first.
+        budget: what may be spent; a larger one later goes on.
         concurrent: how many may run at once.
+        sampler: of `search.samplers.SAMPLERS`.
         max_failures: how many may fail before the sweep gives up.
+        costs: what of a schedule's cost is counted, not timed.
+        limits: on these costs, and on what a trial measures before it trains.
+        first_points: params that a new study tries first, beside the space's ladder.
+        warm: the same, from a former sweep.
+        was_stopped: whether the scheduler stopped the trial of that number (`search.rungs.Rungs.stopped`).
+        dense: the dense network's metrics, for `budget.stop`.
+        now: seconds since any moment.
+
+    Raises:
+        ValueError: the sampler does not suit the space, or the budget is less than one trial.
     """
 
     def __init__(
@@ -46,80 +66,112 @@ class StudySearcher(Searcher):
         space: Space,
         *,
         objectives: tuple[str, ...],
-        trials: int,
+        budget: Budget,
         concurrent: int,
         sampler: str,
         seed: int,
         max_failures: int,
+        costs: Costs,
+        limits: Limits = NO_LIMITS,
+        first_points: Sequence[Point] = (),
+        warm: Sequence[Point] = (),
+        was_stopped: Callable[[int], bool] = never_stopped,
+        dense: Mapping[str, float] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         # No metric for Tune: it takes one, and the values are read from the records, not from its results.
         super().__init__()
-        self._storage, self._space, self._objectives = storage, space, objectives
-        self._trials, self._concurrent, self._max_failures = trials, concurrent, max_failures
-        self._sampler, self._seed = sampler, seed
-        self._running: dict[str, dict[str, Any]] = {}  # Tune's id → the config it was given
-        self._interrupted = deque[int]()
-        self._opened: optuna.Study | None = None
+        self._aims = SweepAims(
+            storage,
+            space,
+            objectives,
+            budget,
+            sampler,
+            seed,
+            costs,
+            limits,
+            (*warm, *first_points),
+            dict(dense or {}),
+            now,
+        )
+        self._concurrent, self._max_failures, self._was_stopped = concurrent, max_failures, was_stopped
+        self._running: dict[str, Proposal] = {}  # by Tune's id
+        self._opened: Sitting | None = None
+        self._trouble: OSError | None = None
+        self._all_excluded: str | None = None
+        self._aims.check()
+        self.reason: str | None = None
+        """Why the search is over, in words; None while it is not."""
 
     @property
-    def _study(self) -> optuna.Study:
+    def _sitting(self) -> Sitting:
         # Opened on first use, in whatever process uses it: Tune pickles its searcher, an open study does not travel.
         if self._opened is None:
-            self._opened = self._open()
+            self._opened = Sitting(self._aims, self._ended_meanwhile)
         return self._opened
-
-    def _open(self) -> optuna.Study:
-        study = open_study(self._storage / "journal.log", self._objectives, self._sampler, self._seed)
-        for proposal in self._space.ladder():
-            study.enqueue_trial(proposal, skip_if_exists=True)
-        for trial in study.get_trials(states=[TrialState.RUNNING], deepcopy=False):
-            record = TrialFolder(self._storage, trial.number).record()
-            if record is None:
-                self._interrupted.append(trial.number)
-            else:
-                self._tell(study, record)
-        return study
 
     @property
     def finished(self) -> int:
         """Trials that count towards the budget."""
-        return self._count(TrialState.COMPLETE, TrialState.PRUNED)
+        return self._sitting.spent.trials
 
     @property
     def failed(self) -> int:
         """Trials that failed for good."""
-        return self._count(TrialState.FAIL)
+        return self._sitting.failed
+
+    @property
+    def hours(self) -> float:
+        """That the sweep's drivers have run, this one until now."""
+        return self._sitting.spent.hours
 
     @property
     def gave_up(self) -> bool:
-        """Whether more trials failed than the sweep allows."""
-        return self.failed > self._max_failures
+        """Whether more trials failed than the sweep allows, or nothing lies inside its limits."""
+        return self._all_excluded is not None or self.failed > self._max_failures
 
     # Tune's own annotation leaves FINISHED out.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """A trial's config; None while enough are running; FINISHED when none is wanted any more."""
-        if self.gave_up or (not self._running and self.finished >= self._trials):
-            return Searcher.FINISHED
-        wanted = min(self._concurrent, self._trials - self.finished)
-        if len(self._running) >= wanted:
+        """A trial's config; None while enough are running; FINISHED when none is wanted any more, see `reason`.
+
+        Raises:
+            OSError: the journal cannot be written. The same sweep goes on when that is mended.
+        """
+        if self._trouble is not None:
+            raise self._trouble
+        self._sitting.tick()
+        if (over := self._over()) is not None:
+            # What runs may yet fail, or grow the front: then another one is wanted.
+            return self._end(over) if self.gave_up or not self._running else None
+        running = [proposal.schedule.total_epochs for proposal in self._running.values()]
+        if len(running) >= self._concurrent or self._sitting.used_up(running) is not None:
             return None
-        trial = self._next_trial()
-        config = {"number": trial.number, "schedule": self._space.propose(trial).model_dump_json()}
-        self._running[trial_id] = config
-        return config
+        try:
+            proposal = self._sitting.propose()
+        except NoProposalError as none_left:
+            return self._end(str(none_left))
+        except AllExcludedError as excluded:
+            self._all_excluded = str(excluded)
+            return self._end(self._all_excluded)
+        self._running[trial_id] = proposal
+        return proposal.config
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study what became of a trial, from the record that it left."""
-        config = self._running.pop(trial_id)
-        folder = TrialFolder(self._storage, config["number"])
-        if folder.record() is None:
-            # Taken over first: a worker that is still on its way must not write a second record.
-            folder.acquire("driver")
-        record = folder.record()
-        if record is None:
-            record = _failed_record(config, folder.last_error())
-            folder.finish(record)
-        self._tell(self._study, record)
+        """Tell the study what became of a trial, from the record that it left.
+
+        A trial without a record was stopped by the scheduler, or its worker was lost: then the record is written here.
+        One that was neither (its driver is being ended) stays as it is, and the next driver hands it out again.
+        """
+        proposal = self._running.pop(trial_id)
+        try:
+            record = self._ending(proposal, result or {}, error=error)
+            if record is not None:
+                self._sitting.tell(proposal.trial, record)
+        except AllExcludedError as excluded:
+            self._all_excluded = str(excluded)
+        except OSError as trouble:
+            # Tune would write this into its log, and go on.
+            self._trouble = trouble
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal and the records are the state, and a restart reads those."""
@@ -128,36 +180,41 @@ class StudySearcher(Searcher):
         """Nothing, see `save`."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None, "_interrupted": deque()}
+        return {**self.__dict__, "_opened": None, "_running": {}}
 
-    def _next_trial(self) -> OptunaTrial:
-        """An interrupted trial first; its dimensions are on the journal, so the space proposes the same again."""
-        study = self._study
-        if not self._interrupted:
-            return study.ask()
-        number = self._interrupted.popleft()
-        return OptunaTrial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+    def _over(self) -> str | None:
+        """Why no trial is wanted beyond those that run."""
+        if self._all_excluded is not None:
+            return self._all_excluded
+        if self.gave_up:
+            return f"{self.failed} trials failed, more than max_failures = {self._max_failures}"
+        return self._sitting.used_up([])
 
-    def _tell(self, study: optuna.Study, record: TrialRecord) -> None:
-        if record.status == "finished":
-            study.tell(record.number, [record.metrics[objective] for objective in self._objectives])
-            return
-        frozen = study.get_trials(deepcopy=False)[record.number]
-        OptunaTrial(study, frozen._trial_id).set_user_attr("message", record.message)
-        study.tell(record.number, state=TrialState.PRUNED if record.status == "stopped" else TrialState.FAIL)
+    def _end(self, reason: str) -> str:
+        self.reason = reason
+        self._sitting.tick(force=True)
+        return Searcher.FINISHED
 
-    def _count(self, *states: TrialState) -> int:
-        return len(self._study.get_trials(deepcopy=False, states=states))
+    def _ending(self, proposal: Proposal, result: Mapping[str, Any], *, error: bool) -> TrialRecord | None:
+        folder = TrialFolder(self._aims.storage, proposal.number)
+        if (record := folder.record()) is not None:
+            return record
+        stopped = self._was_stopped(proposal.number)
+        if not (error or stopped):
+            return None
+        # Taken over first: a worker that is still on its way must not write a second record.
+        folder.acquire("driver")
+        if (record := folder.record()) is not None:
+            return record
+        if stopped:
+            record = stopped_record(proposal.number, proposal.schedule, folder.curve(), result)
+        else:
+            record = failed_record(proposal.number, proposal.schedule, folder.last_error())
+        folder.finish(record)
+        return record
 
-
-def _failed_record(config: dict[str, Any], last_error: str | None) -> TrialRecord:
-    schedule = Schedule.model_validate_json(config["schedule"])
-    message = last_error or "its worker was lost more often than is tried again"
-    return TrialRecord(
-        number=config["number"],
-        status="failed",
-        message=message,
-        schedule=schedule,
-        params=params_of(schedule),
-        provenance=provenance(),
-    )
+    def _ended_meanwhile(self, proposal: Proposal) -> TrialRecord | None:
+        """Of a trial that a former driver handed out: its record, or the one that this driver was to write."""
+        curve = TrialFolder(self._aims.storage, proposal.number).curve()
+        result = proposal.costs | ({"map": curve[-1].map} if curve else {})
+        return self._ending(proposal, result, error=False)

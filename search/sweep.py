@@ -1,7 +1,6 @@
 """A sweep from its file to its front: the way of the data, in order."""
 
 import json
-import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +12,39 @@ from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.progress import Progress
 
-from pruning.allocation import Ranking, ranking_of
-from pruning.groups import PrunableGroup
+from search.assembly import (
+    Groups,
+    check_search,
+    costs_of,
+    groups_of,
+    is_mapped,
+    mapped_points,
+    rungs_of,
+    space_of,
+)
 from search.callbacks import SweepCallback
 from search.cluster import connected, places_for, whole_node
 from search.config import SweepConfig
+from search.drive import run_trials
 from search.errors import GO_ON, FailedError, input_is_checked
+from search.exclusions import check_reachable
 from search.finals import Finals
+from search.first_points import Point
 from search.progress import SweepProgress
-from search.searcher import StudySearcher
+from search.scheduler import RungScheduler
+from search.searcher import StudySearcher, never_stopped
+from search.sensitivity import sensitivity_map
 from search.storage import SweepStorage
 from search.tasks import fetch_weights, score_dense, train_dense
 from search.waiting import described
+from search.warm_start import warm_points
 from spaces.space import Space
 from tracking.files import write_atomically
 from tracking.front import Front, write_front
 from tracking.record import METRICS
+from tracking.sensitivity import SensitivityMap, read_sensitivity, write_sensitivity
 from tracking.store import MlflowStore
-from trainables.baseline import dense_groups, find_baseline, need_baseline
+from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
 from trainables.meter import MeterClient, start_meter
@@ -52,6 +66,7 @@ class Sweep:
         tracking_uri: of MLflow.
         address: of a Ray cluster; None for the running job's, or a local one.
         console: where progress is shown.
+        warm_start: folder of a former sweep, whose front a new sweep tries first.
     """
 
     config: SweepConfig
@@ -60,24 +75,22 @@ class Sweep:
     tracking_uri: str
     address: str | None
     console: Console
+    warm_start: Path | None = None
 
     def run(self) -> Front:
-        """Check, train the dense network, search, measure the front, write it, and show all of it in MLflow.
+        """Check, train the dense network, map its groups, search, measure the front, write it, and show it in MLflow.
 
         Raises:
             BadInputError: the input does not allow it; nothing was written.
-            SweepFailedError: more trials failed than the sweep allows.
+            SweepFailedError: more trials failed than the sweep allows, or nothing lies inside its limits.
         """
         with ExitStack() as stack:
             with input_is_checked():
-                space = self.config.space.resolve()
-                groups = dense_groups(self.config.trial_settings, open_descriptor=space.descriptor == "open")
-                if space.descriptor == "open" and not any(group.descriptor for group in groups):
-                    raise ValueError(
-                        "space.descriptor is 'open', but no convolution writes this network's descriptor: its size "
-                        "is network.descriptor_size, or a pooling mixes the channels; leave it 'locked'"
-                    )
+                groups = groups_of(self.config)
                 data = self._check_data()
+                untrained = space_of(self.config, groups)
+                check_search(self.config, untrained, costs_of(self.config, groups))
+                warm = self._warm_start(untrained)
                 self.storage.check(self.config, data)
                 stack.enter_context(connected(self.address))
                 places = places_for(self.config.resources)
@@ -87,12 +100,13 @@ class Sweep:
                 records = read_records(self.storage.path)
             self._train_dense()
             dense = self._dense_metrics()
+            sensitivity = self._sensitivity(groups)
             meter = start_meter(self.config.latency.threads)
             store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
             finals = Finals(self.config, self.storage.path, self.baselines, meter)
             store.sync(finals.merged(records))
             try:
-                self._search(groups, places, meter, store)
+                self._search(groups, sensitivity, warm, dense, places, meter, store)
                 front = self._finish(dense, finals, store)
             except BaseException:
                 store.close(finished=False)
@@ -154,74 +168,111 @@ class Sweep:
         self._say(f"dense {METRICS[quality].label} {shown} on the validation queries")
         return metrics
 
-    def _search(self, groups: tuple[PrunableGroup, ...], places: int, meter: MeterClient, store: MlflowStore) -> None:
-        """Run trials until as many have finished as the budget says."""
+    def _warm_start(self, space: Space) -> list[Point]:
+        """Points from the front of a former sweep, and a word on what came over."""
+        if self.warm_start is None:
+            return []
+        start = warm_points(self.warm_start, space)
+        for line in (*start.mapped, *start.dropped):
+            self._say(line)
+        return list(start.points)
+
+    def _sensitivity(self, groups: Groups) -> SensitivityMap | None:
+        """The map of this sweep: from its folder, or measured now."""
+        storage = self.storage.path
+        if not is_mapped(self.config, groups):
+            return None
+        if (storage / "sensitivity.json").is_file():
+            return read_sensitivity(storage)
+        with self._bar() as progress:
+            task = progress.add_task("cutting each group alone", total=None)
+            found = sensitivity_map(
+                self.config,
+                groups,
+                self.baselines,
+                self._say,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        write_sensitivity(found, storage)
+        self._say(f"the sensitivity of every group is in {storage / 'sensitivity.html'}")
+        return found
+
+    def _search(
+        self,
+        groups: Groups,
+        sensitivity: SensitivityMap | None,
+        warm: list[Point],
+        dense: dict[str, float],
+        places: int,
+        meter: MeterClient,
+        store: MlflowStore,
+    ) -> None:
+        """Run trials until the budget is used up."""
         config, storage = self.config, self.storage.path
-        space = self._space(groups)
-        searcher = self._searcher(space, places)
+        baseline = need_baseline(config.trial_settings, self.baselines)
+        space = space_of(config, groups, baseline, sensitivity)
+        costs = costs_of(config, groups, baseline)
+        with input_is_checked():
+            check_reachable(space, costs.metrics, config.limits)
+        rungs = rungs_of(config, space, storage)
+        searcher = StudySearcher(
+            storage,
+            space,
+            objectives=config.search.objectives,
+            budget=config.search.budget,
+            concurrent=places,
+            sampler=config.search.sampler,
+            seed=config.search.seed,
+            max_failures=config.search.max_failures,
+            costs=costs.metrics,
+            limits=config.limits,
+            first_points=mapped_points(space, sensitivity, costs, config.sensitivity.targets),
+            warm=warm,
+            was_stopped=rungs.stopped if rungs else never_stopped,
+            dense=dense,
+        )
         progress = SweepProgress(
             self.console,
             read_records(storage),
-            trials=config.search.trials,
+            budget=config.search.budget,
             epochs=space.longest_trial,
             objectives=config.search.objectives,
+            hours=lambda: searcher.hours,
         )
-        # Tune's own state is of no use to us: a restart reads the journal and the records (docs/architecture.md).
-        scratch = storage / "tune"
-        shutil.rmtree(scratch, ignore_errors=True)
         trainable = tune.with_parameters(
             RayTrial,
             settings=config.trial_settings,
             storage=storage,
             baselines=self.baselines,
             meter=meter,
-        )
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": config.resources.cpus, "gpu": config.resources.gpus}),
-            tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True),
-            run_config=tune.RunConfig(
-                name=config.name,
-                storage_path=str(scratch),
-                verbose=0,
-                callbacks=[SweepCallback(storage, progress, store)],
-                failure_config=tune.FailureConfig(max_failures=2),
-                # A trial keeps its own state where any driver finds it (trainables.folder).
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
+            limits=config.limits,
+            step_timeout_s=config.search.step_timeout_s,
         )
         with progress.shown():
-            tuner.fit()
-        shutil.rmtree(scratch, ignore_errors=True)
+            run_trials(
+                trainable,
+                searcher,
+                RungScheduler(rungs, config.search.objectives) if rungs else None,
+                name=config.name,
+                storage=storage,
+                resources={"cpu": config.resources.cpus, "gpu": config.resources.gpus},
+                callbacks=[SweepCallback(storage, progress, store)],
+            )
+        self._check_ended(searcher)
+
+    def _check_ended(self, searcher: StudySearcher) -> None:
+        """Say how the search ended, or raise where it did not end well."""
         if searcher.gave_up:
-            failed = [record for record in read_records(storage) if record.status == "failed"]
+            failed = [record for record in read_records(self.storage.path) if record.status == "failed"]
+            if len(failed) <= self.config.search.max_failures:
+                raise SweepFailedError(searcher.reason or "the search gave up")
             raise SweepFailedError(
                 f"{len(failed)} trials failed, the last with: {failed[-1].message} (when that is mended: a larger "
                 "search.max_failures in the sweep file, and the same command goes on)"
             )
-        if searcher.finished < config.search.trials:
-            ended = sum(record.status != "failed" for record in read_records(storage))
-            raise SweepFailedError(f"interrupted with {ended} of {config.search.trials} trials: {GO_ON}")
-
-    def _space(self, groups: tuple[PrunableGroup, ...]) -> Space:
-        config, preset = self.config, self.config.space.resolve()
-        ranking: Ranking = {}
-        if preset.allocation == "global":
-            dense = need_baseline(config.trial_settings, self.baselines).network()
-            ranking = ranking_of(dense, groups, preset.neighbours)
-        return Space(groups, preset, config.finetune.epochs, config.finetune.learning_rate, ranking)
-
-    def _searcher(self, space: Space, places: int) -> StudySearcher:
-        config = self.config
-        return StudySearcher(
-            self.storage.path,
-            space,
-            objectives=config.search.objectives,
-            trials=config.search.trials,
-            concurrent=places,
-            sampler=config.search.sampler,
-            seed=config.search.seed,
-            max_failures=config.search.max_failures,
-        )
+        if searcher.reason is None:
+            raise SweepFailedError(f"interrupted with {searcher.finished} trials: {GO_ON}")
+        self._say(f"the search has ended: {searcher.reason}")
 
     def _finish(self, dense: dict[str, float], finals: Finals, store: MlflowStore) -> Front:
         records = read_records(self.storage.path)

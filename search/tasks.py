@@ -10,6 +10,7 @@ from retrieval.weights import published_weights
 from tracking.record import EpochPoint
 from trainables.assigned import take_assigned
 from trainables.baseline import need_baseline, train_baseline
+from trainables.estimate import seconds_per_epoch
 from trainables.meter import MeterClient
 from trainables.scoring import dense_metrics, member_metrics, member_onnx
 from trainables.settings import TrialSettings
@@ -26,6 +27,13 @@ def train_dense(settings: TrialSettings, baselines: Path) -> Iterator[EpochPoint
 def fetch_weights(architecture: str) -> None:
     """Have torchvision's weights where the dense network will be trained, or say in one line why not."""
     published_weights(architecture)
+
+
+@ray.remote
+def time_epoch(settings: TrialSettings) -> float:
+    """Seconds that an epoch of a trial takes, estimated without training one."""
+    device = take_assigned()
+    return seconds_per_epoch(settings, device)
 
 
 @ray.remote

@@ -64,7 +64,7 @@ def test_every_sweep_that_comes_along_loads(file):
         (
             'preset = "filters"',
             'preset = "filters"\nallocation = "stag"',
-            "space.allocation: .*'uniform', 'stage'.*not 'stag'",
+            "space.allocation.0: .*'uniform', 'stage'.*not 'stag'",
         ),
         (
             'preset = "filters"',

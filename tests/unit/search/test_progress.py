@@ -4,6 +4,7 @@ from math import nan
 from rich.console import Console
 
 from pruning.schedule import Schedule
+from search.budget import Budget
 from search.progress import SweepProgress
 from tracking.record import TrialRecord
 
@@ -20,7 +21,7 @@ def record(number: int, score: float = nan, speedup: float = nan) -> TrialRecord
 def progress(records: list[TrialRecord], terminal: bool = False) -> tuple[SweepProgress, io.StringIO]:
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=200)
-    return SweepProgress(console, records, trials=4, epochs=2, objectives=("map", "speedup")), output
+    return SweepProgress(console, records, budget=Budget(trials=4), epochs=2, objectives=("map", "speedup")), output
 
 
 def test_the_summary_counts_trials_best_map_and_the_front():
@@ -65,5 +66,5 @@ def test_the_summary_follows_the_objectives():
         )
         for number, (recall, macs) in enumerate([(0.9, 3e9), (0.8, 2e9), (0.7, 4e9)])
     ]
-    shown = SweepProgress(console, records, trials=4, epochs=2, objectives=("recall_at_1", "macs"))
+    shown = SweepProgress(console, records, budget=Budget(trials=4), epochs=2, objectives=("recall_at_1", "macs"))
     assert "| best R@1 90.0% | front 2 |" in shown.summary()

@@ -1,0 +1,125 @@
+"""How long a sweep goes on: trials, epochs and hours, and what of them is spent."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tracking.files import write_atomically
+
+# A driver that is killed forgets no more than this.
+SAVE_EVERY_SECONDS = 10.0
+
+
+class Stall(BaseModel):
+    """[search] stop: end when the front's hypervolume has grown by less than `growth` in the last `trials` finished.
+
+    growth: a share of the hypervolume before those trials.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    growth: float = Field(gt=0)
+    trials: int = Field(ge=1)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a sweep has spent: trials that count towards the budget, epochs of all trials, hours of its drivers."""
+
+    trials: int = 0
+    epochs: int = 0
+    hours: float = 0.0
+
+
+class Budget(BaseModel):
+    """What a sweep may spend; the first bound that is reached ends it.
+
+    trials: that finish, or that the scheduler stops. Failed, excluded and repeated ones do not count.
+    epochs: that are trained, failed trials' too. No trial starts that could exceed them.
+    hours: that its drivers run, summed over restarts. Trials that run by then are let end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    trials: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    hours: float | None = Field(default=None, gt=0)
+    stop: Stall | None = None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if self.trials is None and self.epochs is None and self.hours is None:
+            raise ValueError("a budget needs an end: give trials, epochs or hours")
+        return self
+
+    def check_longest(self, longest_trial: int) -> None:
+        """Refuse epochs that do not suffice for one trial.
+
+        Raises:
+            ValueError: says how many one trial needs.
+        """
+        if self.epochs is not None and self.epochs < longest_trial:
+            raise ValueError(f"a budget of {self.epochs} epochs is less than one trial's, {longest_trial}: give more")
+
+    def used_up(self, spent: Spent, longest_trial: int) -> str | None:
+        """Why no further trial may start, in words; None while one may.
+
+        Args:
+            spent: with what runs, as if it had ended.
+            longest_trial: epochs that one more trial may take.
+        """
+        if self.trials is not None and spent.trials >= self.trials:
+            return f"{spent.trials} of {self.trials} trials have finished"
+        if self.epochs is not None and spent.epochs + longest_trial > self.epochs:
+            return f"{spent.epochs} of {self.epochs} epochs are trained, and one more trial takes up to {longest_trial}"
+        if self.hours is not None and spent.hours >= self.hours:
+            return f"{spent.hours:.2f} of {self.hours:g} hours are over"
+        return None
+
+
+class _Saved(BaseModel, frozen=True, extra="forbid"):
+    """clock.json: what a sweep's drivers have run, in seconds."""
+
+    seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
+class Clock:
+    """The time that a sweep's drivers have run, kept in a file over restarts.
+
+    Args:
+        path: of the file.
+        now: seconds since any moment.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._now = path, now
+        self._before = _read(path).seconds
+        self._started = self._saved = now()
+
+    @property
+    def hours(self) -> float:
+        """Of all drivers, this one's until now included."""
+        return (self._before + self._now() - self._started) / 3600
+
+    def tick(self) -> None:
+        """Save the time when it was not saved for a while."""
+        if self._now() - self._saved >= SAVE_EVERY_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Save the time now."""
+        self._saved = self._now()
+        write_atomically(self._path, _Saved(seconds=self.hours * 3600).model_dump_json())
+
+
+def _read(path: Path) -> _Saved:
+    if not path.is_file():
+        return _Saved()
+    try:
+        return _Saved.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path} is damaged: remove it, and the sweep's hours count from 0") from error

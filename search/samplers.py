@@ -1,0 +1,104 @@
+"""Who proposes: Optuna's samplers by the names that a sweep file gives them."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from spaces.answers import Answers
+from spaces.space import Space
+
+DEFAULT_SAMPLER = "tpe"
+GRID_STEPS = 10
+# Optuna's 50 would spend a usual sweep's whole budget on one random generation.
+POPULATION = 16
+
+
+def _tpe(seed: int) -> BaseSampler:
+    # Trials run side by side: constant_liar keeps the sampler from proposing near a running one again.
+    return TPESampler(multivariate=True, constant_liar=True, seed=seed)
+
+
+def _tpe_group(seed: int) -> BaseSampler:
+    return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+
+
+def _nsga2(seed: int) -> BaseSampler:
+    return NSGAIISampler(population_size=POPULATION, seed=seed)
+
+
+def _nsga3(seed: int) -> BaseSampler:
+    return NSGAIIISampler(population_size=POPULATION, seed=seed)
+
+
+def _gp(seed: int) -> BaseSampler:
+    return GPSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _random(seed: int) -> BaseSampler:
+    return RandomSampler(seed=seed)
+
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": _tpe,
+    "tpe-group": _tpe_group,
+    "nsga2": _nsga2,
+    "nsga3": _nsga3,
+    "gp": _gp,
+    "random": _random,
+    # Walks `Space.grid`, which the searcher enqueues: nothing is left to draw.
+    "grid": _random,
+}
+"""tpe: one density over the dimensions that all trials have, the others one by one. tpe-group: one for each set of
+dimensions that occur together. nsga2, nsga3: evolution. gp: Gaussian processes, seconds a proposal. random, grid."""
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """A sampler by its name.
+
+    Raises:
+        ValueError: names the known ones.
+    """
+    if name not in SAMPLERS:
+        raise ValueError(f"unknown sampler {name!r}; known are {', '.join(SAMPLERS)}")
+    with warnings.catch_warnings():
+        # Some are marked as experimental; the lock pins them.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[name](seed)
+
+
+def check_sampler(name: str, space: Space) -> None:
+    """Refuse a sampler that does not suit a space.
+
+    A Gaussian process models the dimensions that all trials have, and leaves the others to chance without a word.
+
+    Raises:
+        ValueError: an unknown name, or "gp" where not every trial has the same dimensions.
+    """
+    make_sampler(name, seed=0)
+    if name != "gp":
+        return
+    choices = itertools.product(space.preset.methods, space.preset.allocation)
+    asked = [_dimensions(space, method, allocation) for method, allocation in choices]
+    sometimes = sorted({name for names in asked for name in names if not all(name in other for other in asked)})
+    if sometimes:
+        shown = ", ".join(sometimes[:3]) + (" …" if len(sometimes) > 3 else "")
+        raise ValueError(
+            f"sampler 'gp' needs the same dimensions in every trial, and {shown} depend on the trial's method or "
+            "allocation: name one method and one allocation in [space], or take sampler 'tpe-group'"
+        )
+
+
+def _dimensions(space: Space, method: str, allocation: str) -> set[str]:
+    answers = Answers({"method": method, "allocation": allocation})
+    space.propose(answers)
+    return set(answers.params)

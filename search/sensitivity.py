@@ -1,0 +1,165 @@
+"""The sensitivity map of a sweep: every group that may lose channels, cut alone, each as a Ray task.
+
+A group's measurement is kept by the worker that made it, beside the dense network. So a map that was interrupted goes
+on, and another sweep over the same dense network, data and settings finds it made.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from pruning.groups import PrunableGroup
+from pruning.methods.registry import get_method
+from search.config import SweepConfig
+from search.errors import FailedError
+from spaces.space import Space
+from tracking.record import METRICS
+from tracking.sensitivity import GroupSensitivity, SensitivityMap
+from trainables.assigned import take_assigned
+from trainables.baseline import need_baseline
+from trainables.sensitivity import (
+    DensePoint,
+    Probe,
+    keep_group,
+    kept_group,
+    measure_dense,
+    measure_group,
+    sensitivity_folder,
+)
+from trainables.settings import TrialSettings
+
+# Called with how many groups are measured, and of how many.
+Progress = Callable[[int, int], None]
+
+
+def groups_to_measure(config: SweepConfig, groups: Sequence[PrunableGroup]) -> tuple[PrunableGroup, ...]:
+    """The groups that a trial may take channels from, in network order; none where no method of the space does."""
+    preset = config.space.resolve()
+    if not _channel_methods(config):
+        return ()
+    return Space(tuple(groups), preset, config.finetune.epochs, config.finetune.learning_rate).free_groups
+
+
+def sensitivity_map(
+    config: SweepConfig,
+    groups: Sequence[PrunableGroup],
+    baselines: Path,
+    notice: Callable[[str], None],
+    progress: Progress = lambda done, total: None,
+) -> SensitivityMap:
+    """Measure what has not been measured before, on as much of the cluster as there is, and put the map together.
+
+    Args:
+        config: of the sweep; [sensitivity] names the ratios, the first objective is the quality.
+        groups: of the dense network, which must be trained.
+        baselines: where it is kept.
+        notice: is given a line for each group that was measured.
+        progress: see `Progress`.
+
+    Raises:
+        ValueError: no group may lose channels.
+        FailedError: a group could not be measured; names it and says why.
+    """
+    free = groups_to_measure(config, groups)
+    if not free:
+        raise ValueError("no trial of this sweep removes channels, so there is nothing that a sensitivity map shows")
+    settings, probe = config.trial_settings, _probe(config)
+    folder = sensitivity_folder(settings, need_baseline(settings, baselines), probe)
+    options = config.resources.task_options
+    kept = {group.id: before for group in free if (before := kept_group(folder, group.id)) is not None}
+    dense = _measure_dense.options(**options).remote(settings, baselines, probe)
+    tasks = {
+        _measure_group.options(**options).remote(settings, baselines, group.id, probe): group.id
+        for group in free
+        if group.id not in kept
+    }
+    if kept:
+        notice(f"sensitivity: {len(kept)} of {len(free)} groups were measured before")
+    found = {**kept, **_measured(tasks, len(free), probe, notice, progress)}
+    dense_point: DensePoint = _result(dense, "the dense network")
+    return SensitivityMap(
+        network=settings.network.name,
+        method=probe.method,
+        quality=probe.quality,
+        dense=dense_point.quality,
+        dense_macs=dense_point.macs,
+        ratios=probe.ratios,
+        round_to=probe.round_to,
+        groups=tuple(found[group.id] for group in free),
+    )
+
+
+@ray.remote
+def _measure_dense(settings: TrialSettings, baselines: Path, probe: Probe) -> DensePoint:
+    device = take_assigned()
+    return measure_dense(settings, need_baseline(settings, baselines), probe, device)
+
+
+@ray.remote
+def _measure_group(settings: TrialSettings, baselines: Path, group_id: str, probe: Probe) -> GroupSensitivity:
+    device = take_assigned()
+    baseline = need_baseline(settings, baselines)
+    found = measure_group(settings, baseline, group_id, probe, device)
+    keep_group(sensitivity_folder(settings, baseline, probe), found)
+    return found
+
+
+def _channel_methods(config: SweepConfig) -> list[str]:
+    return [name for name in config.space.resolve().methods if get_method(name).removes_channels]
+
+
+def _probe(config: SweepConfig) -> Probe:
+    """Channels are chosen by the first of the space's methods that removes any, with the fewest of its neighbours."""
+    preset = config.space.resolve()
+    return Probe(
+        method=_channel_methods(config)[0],
+        ratios=config.sensitivity.ratios,
+        quality=config.search.objectives[0],
+        neighbours=preset.neighbours[0],
+        round_to=preset.round_to,
+        open_descriptor=preset.descriptor == "open",
+    )
+
+
+def _measured(
+    tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: Progress
+) -> dict[str, GroupSensitivity]:
+    """Group id → its measurement, with a line for each as it comes."""
+    start, before = time.monotonic(), total - len(tasks)
+    found: dict[str, GroupSensitivity] = {}
+    progress(before, total)
+    for group in _as_they_come(tasks):
+        found[group.group] = group
+        per_group = (time.monotonic() - start) / len(found)
+        left = timedelta(seconds=round(per_group * (len(tasks) - len(found))))
+        notice(f"sensitivity {before + len(found)}/{total}: {_line(group, probe)}, {left} left")
+        progress(before + len(found), total)
+    return found
+
+
+def _as_they_come(tasks: Mapping[Any, str]) -> Iterator[GroupSensitivity]:
+    waiting = list(tasks)
+    while waiting:
+        (done,), waiting = ray.wait(waiting)
+        yield _result(done, f"group {tasks[done]!r}")
+
+
+def _result(task: Any, what: str) -> Any:
+    try:
+        return ray.get(task)
+    except RayError as error:
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        reason = " ".join(f"{type(cause).__name__}: {cause}".split())
+        raise FailedError(f"the sensitivity of {what} could not be measured: {reason}") from None
+
+
+def _line(group: GroupSensitivity, probe: Probe) -> str:
+    """ "layer1.0.conv1: mAP 61.2% at 32/64 channels, 40.0% at 16/64"."""
+    metric = METRICS[probe.quality]
+    points = [f"{metric.show(point.quality)} at {point.kept}/{group.width}" for point in group.points]
+    return f"{group.group}: {metric.label} {', '.join(points)}" if points else f"{group.group}: too narrow to be cut"

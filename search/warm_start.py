@@ -1,0 +1,122 @@
+"""First points from a former sweep: its front, projected into this sweep's space."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pruning.groups import PrunableGroup
+from search.assembly import groups_of
+from search.first_points import Point, farthest_first
+from search.storage import SweepStorage
+from spaces.answers import Answers
+from spaces.projection import Projected, project_schedule, project_stages
+from spaces.space import Space
+from tracking.pareto import pareto_front
+from tracking.record import METRICS, TrialRecord
+from trainables.folder import read_records
+
+MOST_POINTS = 8
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a former sweep has to say.
+
+    points: params to try first, spread along the former front.
+    mapped: one line a former trial: how it came here.
+    dropped: one line a former trial of which something was lost.
+    """
+
+    points: tuple[Point, ...]
+    mapped: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def warm_points(sweep: Path, space: Space) -> WarmStart:
+    """Points for `space` from the front of the sweep in a folder, finished or not; see `points_of_front`.
+
+    Raises:
+        ValueError: there is no sweep, or nothing of its front is of use here.
+    """
+    storage = SweepStorage(sweep)
+    config = storage.card().config
+    records = read_records(storage.path)
+    try:
+        return points_of_front(records, groups_of(config), space, objectives=config.search.objectives)
+    except ValueError as error:
+        raise ValueError(f"warm start from {sweep}: {error}") from error
+
+
+def points_of_front(
+    records: Sequence[TrialRecord],
+    groups: Sequence[PrunableGroup],
+    space: Space,
+    *,
+    objectives: Sequence[str],
+    most: int = MOST_POINTS,
+) -> WarmStart:
+    """Points for `space` from the front of a former sweep: group by group on the same network, else stage by stage.
+
+    Args:
+        records: of the former sweep's trials, of any status.
+        groups: of the former sweep's network.
+        space: of this sweep.
+        objectives: the former sweep's metric keys, the quality first.
+        most: how many members of the front are taken at most.
+
+    Raises:
+        ValueError: the former sweep has no finished trial, or none that this space can express.
+    """
+    members = _members(records, objectives, most)
+    if not members:
+        raise ValueError("nothing to start from: the former sweep has no finished trial; name one that has")
+    found = {record.number: _projected(record, groups, space) for record in members}
+    usable = {number: projected for number, projected in found.items() if _removes(space, projected)}
+    if not usable:
+        lost = next((line for projected in found.values() for line in projected.dropped), "they remove nothing")
+        raise ValueError(
+            f"nothing to start from: of the former front ({len(found)} trials) nothing is left in this space ({lost})"
+        )
+    return WarmStart(
+        points=tuple(projected.params for projected in usable.values()),
+        mapped=tuple(
+            f"trial {number}: {'; '.join(projected.mapped) or 'group by group'}" for number, projected in usable.items()
+        ),
+        dropped=tuple(
+            f"trial {number}: {'; '.join(projected.dropped) or 'nothing of it removes anything here'}"
+            for number, projected in found.items()
+            if projected.dropped or number not in usable
+        ),
+    )
+
+
+def _members(records: Sequence[TrialRecord], objectives: Sequence[str], most: int) -> list[TrialRecord]:
+    """Of the former front, spread along its costs."""
+    finished = [record for record in records if record.status == "finished" and set(objectives) <= set(record.metrics)]
+    values_NM = np.array([[record.metrics[key] for key in objectives] for record in finished])
+    signs_M = np.array([METRICS[key].sign for key in objectives])
+    on_front_N = pareto_front(values_NM.reshape(len(finished), len(objectives)) * signs_M)
+    front = [record for record, on_front in zip(finished, on_front_N, strict=True) if on_front]
+    if not front:
+        return []
+    costs_NM = np.log(values_NM[on_front_N, 1:])
+    return [front[index] for index in farthest_first(costs_NM)[:most]]
+
+
+def _projected(record: TrialRecord, groups: Sequence[PrunableGroup], space: Space) -> Projected:
+    assert record.schedule is not None, "a finished record has a schedule"
+    if _shape(groups) == _shape(space.groups):
+        return project_schedule(space, record.schedule)
+    return project_stages(space, record.schedule, groups)
+
+
+def _shape(groups: Sequence[PrunableGroup]) -> dict[str, int]:
+    return {group.id: group.width for group in groups}
+
+
+def _removes(space: Space, projected: Projected) -> bool:
+    """Whether anything goes: a network that keeps all is in every sweep's ladder."""
+    schedule = space.propose(Answers(projected.params))
+    return any(schedule.ratios.values()) or schedule.quantization is not None
