@@ -1,0 +1,111 @@
+"""Whatever is killed, the same command goes on, and every trial that was asked for is there once, everywhere."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from search.journal import open_study
+from search.telling import counts
+from tracking.front import build_front
+from tracking.mlflow_client import default_tracking_uri, quiet_client
+from trainables.closed_form import closed_form
+from trainables.folder import read_records
+
+pytestmark = pytest.mark.ray
+
+DRIVER = Path(__file__).with_name("simulated_sweep.py")
+SLOTS = 2
+KILLS = 10
+
+
+def start(storage: Path, trials: int, faults: str = "[]") -> "subprocess.Popen[bytes]":
+    environment = os.environ | {"PYTHONPATH": str(DRIVER.parents[2])}
+    with storage.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, str(DRIVER), str(storage), str(trials), faults], stdout=log, stderr=log, env=environment
+        )
+
+
+def epochs_begun(storage: Path) -> Counter[tuple[int, int]]:
+    lines = (storage / "epochs.log").read_text().splitlines() if (storage / "epochs.log").is_file() else []
+    # Two workers write at a time: lines are whole, but their order is not the trials'.
+    return Counter((int(number), int(epoch)) for number, epoch in map(str.split, lines))
+
+
+def assert_all_agree(storage: Path, trials: int) -> None:
+    """Study, records, rungs, front and MLflow tell of the same trials, each once."""
+    records = {record.number: record for record in read_records(storage)}
+    counted = {number for number, record in records.items() if record.status in ("finished", "stopped")}
+    finished = {number for number, record in records.items() if record.status == "finished"}
+    assert len(counted) == trials
+    study = open_study(storage / "journal.log", ("map", "speedup"), "random", 0)
+    assert {trial.number for trial in study.trials if counts(trial)} == counted
+    assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
+    told = {trial.number: trial.values for trial in study.trials if trial.state.name == "COMPLETE" and counts(trial)}
+    assert told == {number: [records[number].metrics[key] for key in ("map", "speedup")] for number in finished}
+    problem = closed_form("knees", 0)
+    for number in finished:
+        assert records[number].curve == problem.curve(records[number].schedule)
+    front = build_front("simulated", records.values(), {"map": 0.75, "speedup": 1.0})
+    assert {point.number for point in front.points} == finished
+    client = quiet_client(default_tracking_uri(storage))
+    runs = client.search_runs([client.get_experiment_by_name("simulated").experiment_id], max_results=1000)
+    shown = [int(run.data.tags["prunefront.trial"]) for run in runs if "prunefront.trial" in run.data.tags]
+    assert sorted(shown) == sorted(records)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_driver_killed_at_ten_random_moments_loses_and_repeats_nothing(tmp_path):
+    storage, trials, moments = tmp_path / "sweep", 60, random.Random(5)
+    for _ in range(KILLS):
+        driver = start(storage, trials)
+        before, deadline = sum(epochs_begun(storage).values()), time.monotonic() + 120
+        while sum(epochs_begun(storage).values()) == before and driver.poll() is None:
+            assert time.monotonic() < deadline, storage.with_suffix(".log").read_text()
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 4))
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    last = start(storage, trials)
+    assert last.wait(timeout=300) == 0, storage.with_suffix(".log").read_text()
+    assert_all_agree(storage, trials)
+    # An epoch is begun again only where a kill interrupted it, or where its checkpoint was not written yet.
+    begun = epochs_begun(storage)
+    assert sum(count - 1 for count in begun.values()) <= KILLS * SLOTS
+    for record in read_records(storage):
+        assert sorted(epoch for number, epoch in begun if number == record.number) == list(
+            range(1, len(record.curve) + 1)
+        )
+
+
+@pytest.mark.slow
+def test_workers_that_raise_hang_diverge_or_die_cost_no_trial(tmp_path):
+    storage, trials = tmp_path / "sweep", 8
+    faults = [
+        {"number": 1, "epoch": 1, "kind": "kill"},
+        {"number": 2, "epoch": 1, "kind": "hang"},
+        {"number": 3, "epoch": 1, "kind": "raise"},
+        {"number": 4, "epoch": 1, "kind": "diverge"},
+        {"number": 5, "epoch": 1, "kind": "raise", "attempts": 9},
+    ]
+    driver = start(storage, trials, json.dumps(faults))
+    assert driver.wait(timeout=300) == 0, storage.with_suffix(".log").read_text()
+    assert_all_agree(storage, trials)
+    records = {record.number: record for record in read_records(storage)}
+    failed = {number: record.message for number, record in records.items() if record.status == "failed"}
+    assert set(failed) == {4, 5}
+    assert "the loss of trial 4 is not finite" in failed[4]
+    assert "the machine of trial 5 is out of order" in failed[5]
+    assert all(records[number].status in ("finished", "stopped") for number in (1, 2, 3))
+    trace = (storage / "trials" / "2" / "hung").read_text()
+    assert trace.startswith("Timeout (0:00:08)")
+    assert "in happen" in trace
