@@ -7,7 +7,7 @@ DATA ?= data/mini
 RUNS ?= runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster-demo test bench bench-methods check lint docs lock clean
+.PHONY: help setup demo cluster-demo test test-slow bench bench-methods bench-search bench-search-quick check lint docs lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -29,14 +29,24 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 	$(PY) -m search mini --out $(DATA) --seed 0
 	$(PY) -m search.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
 
-test: $(SETUP)  ## All tests (at most 20 minutes on 2 cores)
-	$(PY) -m pytest
+test: $(SETUP)  ## All tests but the slow ones (at most 20 minutes on 2 cores)
+	$(PY) -m pytest -m "not slow"
+
+test-slow: $(SETUP)  ## The slow ones: published sweeps, ten kills, big sets (another quarter of an hour)
+	$(PY) -m pytest -m slow
 
 bench: $(SETUP)  ## How long the core takes -> docs/results/speed.md (two minutes, best alone on the machine)
 	$(PY) -m benchmarks.speed
 
 bench-methods: $(SETUP)  ## The methods beside each other, 3 seeds -> docs/results/methods.md (an hour or more on 2 cores)
 	$(PY) -m benchmarks.methods
+
+bench-search: $(SETUP)  ## The search against random, its rivals and itself -> docs/results/search.md (an hour on 2 cores)
+	$(VENV)/bin/uv pip install --quiet --python $(PY) -e ".[bench]"
+	$(PY) -m benchmarks.search
+
+bench-search-quick: $(SETUP)  ## The same with 3 seeds, in 5 minutes; the last line is JSON
+	$(PY) -m benchmarks.search --quick
 
 check: lint  ## Lint, types and the fast tests
 	$(PY) -m pytest -m "not ray and not slow"

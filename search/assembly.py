@@ -12,6 +12,7 @@ from pruning.schedule import Schedule
 from search.config import SweepConfig
 from search.exclusions import check_reachable
 from search.first_points import Point
+from search.proposals import Costs
 from search.rungs import Rungs
 from search.samplers import check_sampler
 from search.sensitivity import groups_to_measure
@@ -130,7 +131,7 @@ def unmeasured(config: SweepConfig, groups: Groups) -> list[str]:
 
 
 def mapped_points(
-    space: Space, sensitivity: SensitivityMap | None, costs: CostModel, targets: Sequence[float]
+    space: Space, sensitivity: SensitivityMap | None, costs: Costs, targets: Sequence[float]
 ) -> list[Point]:
     """What the sensitivity map proposes to try first: for each target, the groups that give most for least."""
     if sensitivity is None:
@@ -142,7 +143,7 @@ def mapped_points(
             method="l1", ratios=dict(ratios), epochs=1, learning_rate=1.0, round_to=space.preset.round_to,
             open_descriptor=space.preset.descriptor == "open",
         )  # fmt: skip
-        return costs.metrics(schedule)["macs"]
+        return costs(schedule)["macs"]
 
     found: list[dict[str, Any]] = []
     for ratios in sensitivity.greedy(macs, targets):

@@ -73,7 +73,7 @@ def dry_run(
             max_failures=0,
             costs=costs.metrics,
             limits=config.limits,
-            first_points=mapped_points(space, sensitivity, costs, config.sensitivity.targets),
+            first_points=mapped_points(space, sensitivity, costs.metrics, config.sensitivity.targets),
             warm=warm.points if warm else (),
         )
 

@@ -226,7 +226,7 @@ class Sweep:
             max_failures=config.search.max_failures,
             costs=costs.metrics,
             limits=config.limits,
-            first_points=mapped_points(space, sensitivity, costs, config.sensitivity.targets),
+            first_points=mapped_points(space, sensitivity, costs.metrics, config.sensitivity.targets),
             warm=warm,
             was_stopped=rungs.stopped if rungs else never_stopped,
             dense=dense,

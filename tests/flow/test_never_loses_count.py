@@ -107,5 +107,5 @@ def test_workers_that_raise_hang_diverge_or_die_cost_no_trial(tmp_path):
     assert "the machine of trial 5 is out of order" in failed[5]
     assert all(records[number].status in ("finished", "stopped") for number in (1, 2, 3))
     trace = (storage / "trials" / "2" / "hung").read_text()
-    assert trace.startswith("Timeout (0:00:08)")
+    assert "Timeout (0:00:08)" in trace
     assert "in happen" in trace

@@ -16,6 +16,7 @@ from pyarrow import parquet
 from search.journal import open_study
 from tracking.front import read_front
 from tracking.mlflow_client import quiet_client
+from tracking.sensitivity import read_sensitivity
 from trainables.folder import read_records
 
 pytestmark = pytest.mark.ray
@@ -59,11 +60,35 @@ def test_a_sweep_leaves_exactly_its_trials_and_a_front(swept):
 
 
 def test_the_channels_are_really_gone_and_the_plan_says_which(swept):
-    ladder_half = read_records(swept)[1]
+    ladder_half = next(each for each in read_records(swept) if set(each.schedule.ratios.values()) == {0.5})
     pruned = {row.group: (row.width, row.achieved_width) for row in ladder_half.ledger}
     assert pruned["backbone.layer3.2.conv1"] == (128, 64)
     assert len(ladder_half.plan["backbone.layer3.2.conv1"]) == 64
     assert ladder_half.metrics["mac_ratio"] > 3
+
+
+def test_the_sensitivity_of_every_group_lies_in_the_folder_and_in_mlflow(swept):
+    found = read_sensitivity(swept)
+    assert len(found.groups) == 10
+    assert all(group.points for group in found.groups)
+    client = quiet_client(f"sqlite:///{swept / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert "sensitivity.html" in {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
+
+
+def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(swept, tmp_path, tiny_baseline, prunefront):
+    file = swept.parent / "tiny.toml"
+    words = sweep(file, tmp_path / "new", tiny_baseline.folder.parent, "--warm-start", swept)
+    done = prunefront(*words, "--dry-run", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "13 dimensions" in done.stdout
+    assert "the first 10 proposals" in done.stdout
+    assert "the nodes have" in done.stdout
+    assert re.search(r"the search takes at most about .* for 4 trials", done.stdout)
+    assert "trial 0: group by group" in done.stdout
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_output_shows_progress_and_says_what_to_type_next(swept):
@@ -108,6 +133,11 @@ def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(swept
     records = read_records(copy)
     assert [record.number for record in records] == [0, 1, 2, 3, 4]
     assert [record.provenance["time_utc"] for record in records][:4] == before
+    # It was moved, too: MLflow shows it from its new place.
+    client = quiet_client(f"sqlite:///{copy / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    assert str(copy) in experiment.artifact_location
+    assert len(client.search_runs([experiment.experiment_id])) == 6
 
 
 def test_pick_export_verify(swept, prunefront, tmp_path):

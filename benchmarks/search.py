@@ -1,0 +1,139 @@
+"""How well the search searches, in virtual time: writes docs/results/search.md, search.json and its pictures.
+
+    python -m benchmarks.search          # two hours on one core; goes on where it was interrupted
+    python -m benchmarks.search --quick  # 3 seeds, five minutes; writes nothing, its last line is one JSON object
+
+Random search, ours, ours without one of its parts, and others' searchers, over three problems: two families of closed
+forms, where each seed draws another problem, and a table of recorded trials, where a seed is the searcher's alone.
+Nothing is tuned on these results.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.search_contenders import (
+    BASELINE,
+    BY_EPOCHS,
+    BY_TRIALS,
+    DEFAULT,
+    DEFAULT_RUNGS,
+    Contender,
+    available,
+)
+from benchmarks.search_document import write_document
+from benchmarks.search_figures import Results
+from benchmarks.search_overhead import ask_tell_ms, overheads
+from benchmarks.search_pictures import pictures
+from benchmarks.search_problems import RECORDED, TABLE, Problem, problems
+from benchmarks.search_runs import kept, search, simulated
+from search.budget import Budget
+from search.simulation import Simulation
+from trainables.simulated import Blackbox
+
+TRIALS, SEEDS, QUICK_SEEDS = 64, 10, 3
+ASKED_AT = 1000
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Run what has no result yet, then write the document; or give the four figures that matter most."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="3 seeds, four figures, no document")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"default: {SEEDS}")
+    parser.add_argument("--runs", type=Path, default=Path("runs/search"), help="where results are kept")
+    choices = parser.parse_args()
+    console, found = Console(), problems()
+    if RECORDED not in found:
+        console.print(f"{TABLE} is missing: measured on closed forms alone (`python -m benchmarks.record_table`)")
+    if choices.quick:
+        print(json.dumps(quick(found, console)))
+        return
+    results = Results.of(compare(found, choices.seeds, choices.runs, console))
+    write_document(results, overheads(choices.runs), ROOT / "docs")
+    shown = found[RECORDED if RECORDED in found else "knees"](0)
+    pictures(results, shown, one_sweep_of_each(shown), ROOT / "docs" / "pictures")
+    console.print("docs/results/search.md is written")
+
+
+def compare(
+    found: Mapping[str, Problem],
+    seeds: int,
+    runs: Path,
+    console: Console,
+    *,
+    by_trials: Mapping[str, Contender] = BY_TRIALS,
+    by_epochs: Mapping[str, Contender] = BY_EPOCHS,
+    trials: int = TRIALS,
+    epochs_share: float = 1.0,
+) -> Iterator[tuple[str, str, int, Any]]:
+    """Every contender on every problem with every seed: (problem, contender, seed, `Run`), as they are done.
+
+    Args:
+        found: the problems.
+        seeds: how many.
+        runs: where finished runs are kept.
+        console: is told of each.
+        by_trials: contenders that are given `trials`.
+        by_epochs: those that are given the epochs of as many whole trials, or `epochs_share` of them.
+        trials: see `by_trials`.
+        epochs_share: see `by_epochs`.
+    """
+    for seed in range(seeds):
+        for problem, make in found.items():
+            blackbox = make(seed)
+            budget = Budget(epochs=int(epochs_share * trials * blackbox.epochs))
+            work = [(name, contender, Budget(trials=trials)) for name, contender in available(by_trials).items()]
+            work += [(name, contender, budget) for name, contender in available(by_epochs).items()]
+            for name, contender, given in work:
+                path = runs / problem / name.replace(" ", "_") / f"{seed}.json"
+                run = kept(path, partial(search, contender, blackbox, given, seed))
+                console.print(
+                    f"{problem} {seed} {name}: {run.last:.3f} after {len(run.epochs)} trials", highlight=False
+                )
+                yield problem, name, seed, run
+
+
+def one_sweep_of_each(blackbox: Blackbox) -> tuple[Simulation, Simulation]:
+    """The default without and with rungs, over equally many epochs."""
+    budget = Budget(epochs=TRIALS * blackbox.epochs)
+    whole, stopped = BY_TRIALS[DEFAULT], BY_EPOCHS[DEFAULT_RUNGS]
+    return simulated(whole, blackbox, budget, 0), simulated(stopped, blackbox, budget, 0)
+
+
+def quick(
+    found: Mapping[str, Problem],
+    console: Console,
+    *,
+    seeds: int = QUICK_SEEDS,
+    trials: int = TRIALS,
+    asked_at: int = ASKED_AT,
+) -> dict[str, float | None]:
+    """The four figures that matter most, each of the problem where it is worst; None for what was never reached.
+
+    trials_to_random64, hypervolume_over_random64: of the default. epochs_share: epochs to random's hypervolume with
+    rungs over those without, of the default. ask_tell_ms_at_1000: of one ask and one tell.
+    """
+    with TemporaryDirectory() as folder:
+        compared = compare(
+            found,
+            seeds,
+            Path(folder),
+            console,
+            by_trials={name: BY_TRIALS[name] for name in (BASELINE, DEFAULT)},
+            by_epochs={DEFAULT_RUNGS: BY_EPOCHS[DEFAULT_RUNGS]},
+            trials=trials,
+            epochs_share=0.5,
+        )
+        results = Results.of(compared)
+    return {**results.headline(), "ask_tell_ms_at_1000": round(sum(ask_tell_ms(asked_at)), 1)}
+
+
+if __name__ == "__main__":
+    main()

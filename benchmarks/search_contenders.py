@@ -1,0 +1,195 @@
+"""Ways to search, each by a name: ours as a sweep runs it, ours without one of its parts, and others' bare.
+
+All work over the same black box, in the same virtual time on the same slots, and are scored alike.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+
+from benchmarks.search_problems import sensitivity_of
+from benchmarks.search_rivals import BareStudy, Moasha, has_moasha
+from pruning.schedule import Schedule
+from search.assembly import mapped_points
+from search.budget import Budget
+from search.rungs import Rungs
+from search.samplers import DEFAULT_SAMPLER
+from search.searcher import StudySearcher, never_stopped
+from search.simulation import Simulation, simulate
+from spaces.space import Space
+from tracking.record import METRICS
+from tracking.sensitivity import SensitivitySettings
+from trainables.simulated import Blackbox
+
+OBJECTIVES = ("map", "speedup")
+REFERENCE = (0.0, 1.0)  # as of a sweep's front: no quality, the dense network's own speed
+SLOTS = 2
+GRACE, REDUCTION = 1, 3
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Our searcher, whole or without one of its parts.
+
+    meaning: in words, for the table.
+    allocation: of the space.
+    sampler: of `search.samplers.SAMPLERS`.
+    tilt: whether the space has a tilt.
+    mapped: whether it has anything from the sensitivity map: tilt, bounds, first points.
+    ladder, greedy: whether the space's ladder, and the points that the map proposes, are tried first.
+    rungs: whether trials are stopped early.
+    """
+
+    meaning: str
+    allocation: str = "group"
+    sampler: str = DEFAULT_SAMPLER
+    tilt: bool = True
+    mapped: bool = True
+    ladder: bool = True
+    greedy: bool = True
+    rungs: bool = False
+
+    def run(self, blackbox: Blackbox, budget: Budget, seed: int, storage: Path) -> Simulation:
+        """One sweep."""
+        space, rungs = self.space(blackbox), self._rungs(blackbox, storage)
+        searcher = StudySearcher(
+            storage,
+            space,
+            objectives=OBJECTIVES,
+            budget=budget,
+            concurrent=SLOTS,
+            sampler=self.sampler,
+            seed=seed,
+            max_failures=0,
+            costs=Counted(blackbox).metrics,
+            first_points=self.first_points(space, blackbox),
+            was_stopped=rungs.stopped if rungs else never_stopped,
+        )
+        return simulate(searcher, rungs, blackbox, slots=SLOTS, storage=storage, objectives=OBJECTIVES)
+
+    def space(self, blackbox: Blackbox) -> Space:
+        """What it searches."""
+        space = blackbox.space(self.allocation)
+        if not self.mapped:
+            space = replace(space, sensitivity={}, highest={})
+        if not self.tilt:
+            space = replace(space, preset=space.preset.model_copy(update={"tilt": (0.0, 0.0)}))
+        return (
+            space if self.ladder else _WithoutLadder(**{each.name: getattr(space, each.name) for each in fields(space)})
+        )
+
+    def first_points(self, space: Space, blackbox: Blackbox) -> list[dict[str, Any]]:
+        """What the sensitivity map proposes to try first, as it does in a sweep."""
+        if not (self.greedy and self.mapped):
+            return []
+        return mapped_points(space, sensitivity_of(blackbox), Counted(blackbox).metrics, SensitivitySettings().targets)
+
+    def _rungs(self, blackbox: Blackbox, storage: Path) -> Rungs | None:
+        if not self.rungs:
+            return None
+        signs = [METRICS[key].sign for key in OBJECTIVES]
+        return Rungs(storage / "rungs.jsonl", epochs=blackbox.epochs, grace=GRACE, reduction=REDUCTION, signs=signs)
+
+
+@dataclass(frozen=True)
+class OptunaBare:
+    """One of Optuna's samplers with its own defaults, asked and told, over one free ratio a group."""
+
+    meaning: str
+    sampler: Callable[[int], BaseSampler]
+
+    def run(self, blackbox: Blackbox, budget: Budget, seed: int, storage: Path) -> Simulation:
+        """One sweep."""
+        study = BareStudy(blackbox.space("independent"), OBJECTIVES, budget, self.sampler(seed))
+        # It is asked for no more than Ray's two calls.
+        return simulate(cast(StudySearcher, study), None, blackbox, slots=SLOTS, storage=storage)
+
+
+@dataclass(frozen=True)
+class SyneTune:
+    """Syne Tune's MOASHA over one free ratio a group, with our grace and reduction."""
+
+    meaning: str
+
+    def run(self, blackbox: Blackbox, budget: Budget, seed: int, storage: Path) -> Simulation:
+        """One sweep."""
+        space = blackbox.space("independent")
+        moasha = Moasha(space, OBJECTIVES, budget, storage, grace=GRACE, reduction=REDUCTION, seed=seed)
+        both = cast(StudySearcher, moasha), cast(Rungs, moasha)
+        return simulate(*both, blackbox, slots=SLOTS, storage=storage)
+
+
+Contender = Ours | OptunaBare | SyneTune
+
+
+class _WithoutLadder(Space):
+    """A space that suggests nothing to begin with."""
+
+    def ladder(self) -> list[dict[str, Any]]:
+        return []
+
+
+class Counted:
+    """What of a black box's costs is counted: all but the speed, which no searcher knows beforehand."""
+
+    def __init__(self, blackbox: Blackbox) -> None:
+        self._blackbox = blackbox
+
+    def metrics(self, schedule: Schedule) -> dict[str, float]:
+        """As `pruning.predicted_cost.CostModel.metrics`."""
+        return {key: value for key, value in self._blackbox.costs(schedule).items() if key != "speedup"}
+
+
+DEFAULT, BASELINE = "ours", "random"
+DEFAULT_RUNGS, BASELINE_RUNGS, MOASHA = "ours + rungs", "random + rungs", "Syne Tune MOASHA"
+MOASHA_EPOCHS = "Syne Tune MOASHA, by epochs"
+_BARE = Ours(
+    "one free ratio a group, drawn at random; nothing tried first",
+    allocation="independent",
+    sampler="random",
+    ladder=False,
+    greedy=False,
+)
+_WHOLE = Ours("as a sweep runs it: TPE over level, tilt and offsets; the ladder and the map's points first")
+BY_TRIALS: dict[str, Contender] = {
+    BASELINE: _BARE,
+    DEFAULT: _WHOLE,
+    "without first points": replace(_WHOLE, meaning="the ladder alone is tried first", greedy=False),
+    "without ladder": replace(_WHOLE, meaning="the map's points alone are tried first", ladder=False),
+    "without tilt": replace(_WHOLE, meaning="level and offsets; the map's points as near as these come", tilt=False),
+    "without map": replace(_WHOLE, meaning="no sensitivity at all: no tilt, bounds, or points of it", mapped=False),
+    "nothing first": replace(_WHOLE, meaning="neither ladder nor points of the map", ladder=False, greedy=False),
+    "random, our space": replace(_WHOLE, meaning="the same, sampled at random", sampler="random"),
+    "tpe-group": replace(_WHOLE, meaning="the same, with that sampler", sampler="tpe-group"),
+    "nsga2": replace(_WHOLE, meaning="the same, with that sampler", sampler="nsga2"),
+    "independent TPE + ladder": replace(
+        _WHOLE, meaning="one free ratio a group, our TPE, the ladder first", allocation="independent", greedy=False
+    ),
+    "random, no map": replace(_BARE, meaning="random without the map's bounds", mapped=False),
+    "Optuna NSGA-II": OptunaBare("one free ratio a group, Optuna's defaults", lambda seed: NSGAIISampler(seed=seed)),
+    "Optuna TPE": OptunaBare("one free ratio a group, Optuna's defaults", lambda seed: TPESampler(seed=seed)),
+    MOASHA: SyneTune("one free ratio a group at random, stopped early by its rungs"),
+}
+"""Compared at equal trials."""
+
+BY_EPOCHS: dict[str, Contender] = {
+    DEFAULT_RUNGS: replace(_WHOLE, meaning="the default, trials stopped early", rungs=True),
+    BASELINE_RUNGS: replace(_BARE, meaning="random, trials stopped early", rungs=True),
+    MOASHA_EPOCHS: SyneTune("Syne Tune's MOASHA"),
+}
+"""Compared at equal epochs."""
+
+
+def available(contenders: Mapping[str, Contender]) -> dict[str, Contender]:
+    """Those that can run here."""
+    return {name: each for name, each in contenders.items() if not isinstance(each, SyneTune) or has_moasha()}
+
+
+def scratch() -> TemporaryDirectory[str]:
+    """A folder for one simulated sweep, in memory where the machine has such: its disk is not what is measured."""
+    return TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)

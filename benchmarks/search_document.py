@@ -1,0 +1,194 @@
+"""docs/results/search.md and search.json from the runs of `benchmarks.search`."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.search_contenders import BY_EPOCHS, BY_TRIALS, DEFAULT, GRACE, REDUCTION, SLOTS
+from benchmarks.search_figures import PAIRS, Results
+from benchmarks.search_overhead import (
+    ASKED_AT,
+    DRIVEN,
+    GIVEN_SECONDS,
+    GIVEN_TRIALS,
+    MANY_SLOTS,
+    MANY_TRIALS,
+)
+from benchmarks.search_runs import Spread
+from tracking.files import write_atomically
+from tracking.provenance import provenance
+
+BY_HAND = "<!-- by hand from here -->"
+SHARES = (0.1, 0.25, 0.5, 1.0)  # of the epochs of the baseline's trials
+
+
+def write_document(results: Results, overhead: Mapping[str, float], docs: Path) -> None:
+    """Write the document anew, but for what was written by hand at its end, and the runs that it is made of."""
+    document = docs / "results" / "search.md"
+    text = document.read_text() if document.is_file() else BY_HAND
+    lines = [
+        *_head(results),
+        *_aims(results, overhead),
+        *_by_trials(results),
+        *_by_epochs(results),
+        *_overhead(overhead),
+        BY_HAND + text.partition(BY_HAND)[2],
+    ]
+    write_atomically(document, "\n".join(lines).rstrip() + "\n")
+    runs = {
+        problem: {name: {seed: run.model_dump() for seed, run in seeds.items()} for name, seeds in contenders.items()}
+        for problem, contenders in results.runs.items()
+    }
+    content = {"provenance": provenance(threads="1"), "overhead": dict(overhead), "runs": runs}
+    write_atomically(document.with_suffix(".json"), json.dumps(content, separators=(",", ":")))
+
+
+def _head(results: Results) -> list[str]:
+    origin = provenance(threads="1")
+    seeds = len(next(iter(results.runs.values()))[DEFAULT])
+    return [
+        "# How well the search searches",
+        "",
+        f"Simulated sweeps in virtual time, {SLOTS} trials at once, {seeds} seeds: medians, with the quartiles in",
+        "brackets; – where so many runs did not get there. The searcher, the rungs, the journal and the records are",
+        "the real ones, only the trials are not. Problems: *smooth* and *knees* are families of formulas over a",
+        "ResNet-18's twelve groups (`trainables/closed_form.py`), of which each seed draws another; *recorded* is the",
+        "table of real trials of `benchmarks/record_table.py`, with a regression between them, where a seed is the",
+        "searcher's alone.",
+        "",
+        "Measured is the hypervolume of (mAP, speedup) above no mAP and the dense network's speed. **H64** is what",
+        "independent random search (one free ratio a group, nothing tried first) has after 64 trials: on a formula",
+        "that of the same seed, on the table the median over seeds. A figure in the first table is the median over",
+        "seeds of the problem where that is worst. Nothing is tuned on these results.",
+        "",
+        "Written by `python -m benchmarks.search` (`make bench-search`) from `search.json` beside this file; "
+        f"commit `{origin['git_commit'][:12]}`, {origin['cpu']}, one thread, {origin['time_utc'][:10]}.",
+        "",
+    ]
+
+
+def _aims(results: Results, overhead: Mapping[str, float]) -> list[str]:
+    """The figures that were aimed at, each on the problem where its median over seeds is worst."""
+    figures = results.headline()
+    rows = [
+        ("trials to H64, the default", _number(figures["trials_to_random64"]), "≤ 12"),
+        ("hypervolume after 64 trials over H64, the default", _number(figures["hypervolume_over_random64"]), "≥ 1.5"),
+        ("epochs to H64 with rungs over those without", _percent(figures["epochs_share"]), "≤ 40 %"),
+        (
+            f"ask and tell at trial {ASKED_AT:,}",
+            f"{overhead['ask_ms'] + overhead['tell_ms']:.0f} ms (ask {overhead['ask_ms']:.0f}, tell "
+            f"{overhead['tell_ms']:.0f})",
+            "≤ 100 ms",
+        ),
+        (f"driver's CPU time a trial at {DRIVEN:,} trials", f"{overhead['driver_ms']:.0f} ms", "≤ 50 ms"),
+        (f"driver's memory from trial 100 to {DRIVEN:,}", f"{overhead['rss_growth_mib']:+.0f} MiB", "± 50 MB"),
+        (
+            f"{GIVEN_TRIALS} trials of {GIVEN_SECONDS:g} s on {SLOTS} slots, over the ideal schedule",
+            f"× {overhead['over_ideal']:.3f}",
+            "≤ × 1.05",
+        ),
+    ]
+    return [
+        "| what, on the problem where it is worst | measured | aim |",
+        "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+    ]
+
+
+def _by_trials(results: Results) -> list[str]:
+    problems = list(results.runs)
+    lines = [
+        "## Space and searcher: equal trials",
+        "",
+        "![What level, tilt and offsets do](../pictures/search_space.png)",
+        "",
+        "![Hypervolume against trials](../pictures/search_searcher.png)",
+        "",
+        f"| | {' | '.join(f'trials to H64, {problem}' for problem in problems)} "
+        f"| {' | '.join(f'hypervolume / H64, {problem}' for problem in problems)} |",
+        "|---|" + "---|" * (2 * len(problems)),
+    ]
+    for name in _names(results, BY_TRIALS):
+        trials = [_spread(results.trials_to(problem, name), "{:.0f}") for problem in problems]
+        volumes = [_spread(results.over_random(problem, name), "{:.2f}") for problem in problems]
+        lines.append(f"| {name} | {' | '.join([*trials, *volumes])} |")
+    meanings = [f"- **{name}**: {BY_TRIALS[name].meaning}." for name in _names(results, BY_TRIALS)]
+    return [*lines, "", *meanings, ""]
+
+
+def _by_epochs(results: Results) -> list[str]:
+    lines = [
+        "## Scheduler: equal epochs",
+        "",
+        f"Rungs from {GRACE} epoch on, one trial in {REDUCTION} goes on; both are given the epochs of 64 whole trials.",
+        "",
+        "![Hypervolume against epochs, and which trials were stopped](../pictures/search_scheduler.png)",
+        "",
+        "| problem | search | until the front is that of | epochs without rungs | with rungs | share |",
+        "|---|---|---|---|---|---|",
+    ]
+    for problem in results.runs:
+        for plain, stopped, of, goal in PAIRS:
+            cells = (
+                _spread(results.epochs_to(problem, plain, of, goal), "{:.0f}"),
+                _spread(results.epochs_to(problem, stopped, of, goal), "{:.0f}"),
+                _spread(results.epochs_share(problem, plain, stopped, of, goal), "{:.0%}"),
+            )
+            whose = f"{of}, 64 trials" if goal == 1 else f"{goal:.0%} of {of}, 64 trials"
+            lines.append(f"| {problem} | {plain} | {whose} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Hypervolume over H64 after a share of those epochs:",
+        "",
+        f"| problem | search | {' | '.join(f'{share:.0%}' for share in SHARES)} |",
+        "|---|---|" + "---|" * len(SHARES),
+    ]
+    names = [each for plain, stopped, *_ in PAIRS for each in (plain, stopped)]
+    for problem in results.runs:
+        for name in dict.fromkeys([*names, *_names(results, BY_EPOCHS)]):
+            after = [_spread(results.at_epochs(problem, name, share), "{:.2f}") for share in SHARES]
+            lines.append(f"| {problem} | {name} | {' | '.join(after)} |")
+    return [*lines, ""]
+
+
+def _overhead(overhead: Mapping[str, float]) -> list[str]:
+    right = "is" if overhead["many_front_is_right"] else "IS NOT"
+    return [
+        "## What it costs",
+        "",
+        f"- Ask and tell at trial {ASKED_AT:,}, twelve groups, journal on disk: {overhead['ask_ms']:.0f} ms and "
+        f"{overhead['tell_ms']:.0f} ms (medians of the last calls).",
+        f"- Trials of no duration through Ray Tune: {overhead['driver_ms']:.0f} ms of the driver's CPU a trial at "
+        f"{DRIVEN:,} trials, {overhead['driver_ms_at_100']:.0f} ms at 100; its memory grows by "
+        f"{overhead['rss_growth_mib']:.0f} MiB in between.",
+        f"- {GIVEN_TRIALS} trials that sleep {GIVEN_SECONDS:g} s on {SLOTS} slots: × {overhead['over_ideal']:.3f} of "
+        f"the ideal schedule from the first start to the last end, × {overhead['whole_over_ideal']:.3f} with the "
+        "start and the end of Ray Tune.",
+        f"- {overhead['many_finished']:,.0f} of {MANY_TRIALS:,} simulated trials on {MANY_SLOTS} slots in "
+        f"{overhead['many_seconds']:.0f} s; the front {right} that of all records by brute force.",
+        "",
+    ]
+
+
+def _names(results: Results, contenders: Mapping[str, object]) -> Sequence[str]:
+    """Those that every problem was searched by."""
+    return [name for name in contenders if all(name in of_problem for of_problem in results.runs.values())]
+
+
+def _spread(found: Spread, form: str) -> str:
+    low, middle, high = (form.format(value) if math.isfinite(value) else "–" for value in _values(found))
+    return middle if low == middle == high else f"{middle} ({low} to {high})"
+
+
+def _values(found: Spread) -> tuple[float, float, float]:
+    return found.low, found.median, found.high
+
+
+def _number(value: float | None) -> str:
+    return "not reached" if value is None else f"{value:.3g}"
+
+
+def _percent(value: float | None) -> str:
+    return "not reached" if value is None else f"{value:.0%}"

@@ -1,0 +1,42 @@
+"""What search is measured on: two families of closed forms, and the table of recorded trials."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+from tracking.sensitivity import SensitivityMap
+from trainables.closed_form import FAMILIES, ClosedForm, closed_form
+from trainables.recorded import RecordedTable
+from trainables.simulated import Blackbox
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "benchmarks" / "data" / "mini_resnet.parquet"
+RECORDED = "recorded"
+
+Problem = Callable[[int], Blackbox]
+"""From a seed to what is to be searched: a closed form draws another problem for each, the table is always the same."""
+
+
+def problems(table: Path = TABLE) -> dict[str, Problem]:
+    """All that are there, by name; the table is left out where its file is missing."""
+    found: dict[str, Problem] = {family: partial(closed_form, family) for family in FAMILIES}
+    if table.is_file():
+        found[RECORDED] = partial(_recorded, table)
+    return found
+
+
+def sensitivity_of(blackbox: Blackbox) -> SensitivityMap:
+    """The map that a sweep over it would have measured."""
+    if isinstance(blackbox, ClosedForm):
+        return blackbox.measured_sensitivity()
+    assert isinstance(blackbox, RecordedTable)
+    return blackbox.card.sensitivity
+
+
+def _recorded(table: Path, seed: int) -> RecordedTable:
+    return _read(table)
+
+
+@cache
+def _read(table: Path) -> RecordedTable:
+    return RecordedTable(table)
