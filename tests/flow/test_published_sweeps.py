@@ -76,6 +76,7 @@ def test_the_file_is_valid_and_opens_the_data_in_its_format(name, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_sweep_runs_to_a_bundle_that_verifies(name, tmp_path, prunefront):
     root, changes = small(name, tmp_path)
