@@ -27,6 +27,7 @@ from trainables.threads import available_threads
 
 _BIN = Path(sys.executable).parent
 _START_S, _STOP_S = 120.0, 30.0
+_NO_AGENT = "No available agent to submit job"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,24 @@ class Head:
         variables = {"PRUNEFRONT_COMMIT": provenance()["git_commit"]}
         command += ["--working-dir", ".", "--runtime-env-json", json.dumps({"env_vars": variables})]
         command += ["--", *entrypoint]
-        return subprocess.run(command, env=self.environment, check=False).returncode
+        deadline = time.monotonic() + _START_S
+        while True:
+            status, early = self._run(command)
+            if status == 0 or not early or time.monotonic() > deadline:
+                return status
+            time.sleep(1.0)
+
+    def _run(self, command: Sequence[str]) -> tuple[int, bool]:
+        """Exit status, and whether it came before the head could take jobs: its agent starts after all else."""
+        early = False
+        with subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                early = early or _NO_AGENT in line
+                typer.echo(line, nl=False)
+        return process.returncode, early
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Who proposes: Optuna's samplers by the names that a sweep file gives them."""
 
-import itertools
 import warnings
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from spaces.answers import Answers
+from spaces.dimensions import dimensions
 from spaces.space import Space
 
 DEFAULT_SAMPLER = "tpe"
@@ -87,18 +86,10 @@ def check_sampler(name: str, space: Space) -> None:
     make_sampler(name, seed=0)
     if name != "gp":
         return
-    choices = itertools.product(space.preset.methods, space.preset.allocation)
-    asked = [_dimensions(space, method, allocation) for method, allocation in choices]
-    sometimes = sorted({name for names in asked for name in names if not all(name in other for other in asked)})
+    sometimes = sorted(dimension.name for dimension in dimensions(space) if dimension.condition)
     if sometimes:
         shown = ", ".join(sometimes[:3]) + (" …" if len(sometimes) > 3 else "")
         raise ValueError(
             f"sampler 'gp' needs the same dimensions in every trial, and {shown} depend on the trial's method or "
             "allocation: name one method and one allocation in [space], or take sampler 'tpe-group'"
         )
-
-
-def _dimensions(space: Space, method: str, allocation: str) -> set[str]:
-    answers = Answers({"method": method, "allocation": allocation})
-    space.propose(answers)
-    return set(answers.params)

@@ -52,6 +52,9 @@ pairs = 25
 [space]
 preset = "filters"
 
+[sensitivity]
+enabled = false
+
 [search]
 trials = 4
 """

@@ -1,7 +1,10 @@
 """A sweep through `ray job submit`, on a head with token authentication that is started and stopped for it."""
 
+import contextlib
+import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -17,17 +20,18 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
 
 
-def ray_processes() -> set[int]:
-    found = set()
-    for process in psutil.process_iter(["pid", "name", "status"]):
-        name = process.info["name"] or ""
-        if process.info["status"] != psutil.STATUS_ZOMBIE and ("raylet" in name or "gcs_server" in name):
-            found.add(process.info["pid"])
+def descendants_alive(mark: str) -> list[str]:
+    """Processes that were started, by whatever way, with the mark in their environment."""
+    found = []
+    for process in psutil.process_iter(["name", "status"]):
+        with contextlib.suppress(psutil.Error):
+            if process.info["status"] != psutil.STATUS_ZOMBIE and process.environ().get("PRUNEFRONT_TEST") == mark:
+                found.append(process.info["name"])
     return found
 
 
 def test_a_submitted_sweep_ends_with_its_trials_and_its_front(tiny_sweep, tiny_data, tiny_baseline, tmp_path):
-    before = ray_processes()
+    mark = uuid.uuid4().hex
     storage = tmp_path / "sweep"
     words = [*sweep_command(tiny_sweep, tiny_data, storage, trials=2)]
     words += ["--baselines", str(tiny_baseline.folder.parent)]
@@ -37,7 +41,12 @@ def test_a_submitted_sweep_ends_with_its_trials_and_its_front(tiny_sweep, tiny_d
         "sys.exit(status)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", program, *words],
+        cwd=ROOT,
+        env=os.environ | {"PRUNEFRONT_TEST": mark},
+        capture_output=True,
+        text=True,
+        timeout=400,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [record.number for record in read_records(storage)] == [0, 1]
@@ -45,7 +54,7 @@ def test_a_submitted_sweep_ends_with_its_trials_and_its_front(tiny_sweep, tiny_d
     assert "2/2 trials" in done.stdout
     commits = {record.provenance["git_commit"] for record in read_records(storage)}
     assert "unknown" not in commits
-    assert ray_processes() <= before
+    assert descendants_alive(mark) == []
 
 
 def test_a_stranger_without_the_token_is_refused():

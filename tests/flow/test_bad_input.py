@@ -1,23 +1,50 @@
 """Bad input at the command line: exit code 2, one clear line, nothing half-written."""
 
+import os
 import shutil
+import sys
+import warnings
 
 import pytest
 
+from search.__main__ import main
+
 
 @pytest.fixture
-def refused(prunefront, tmp_path):
-    """Run a command that must be refused; returns its one line."""
+def refused(tmp_path, monkeypatch, capfd):
+    """Run a command that must be refused; returns its one line.
+
+    The command's own entry point, in this process: a process each would import torch and Ray twenty times.
+    """
 
     def run(*words: object) -> str:
         before = sorted(tmp_path.rglob("*"))
-        done = prunefront(*words)
-        assert done.returncode == 2, (done.stdout, done.stderr)
-        assert done.stderr.count("\n") == 1, done.stderr
+        monkeypatch.setattr(sys, "argv", ["prunefront", *map(str, words)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # as in a process of its own
+            with pytest.raises(SystemExit) as ended:
+                main()
+        shown = capfd.readouterr()
+        assert ended.value.code == 2, shown
+        assert shown.err.count("\n") == 1, shown.err
         assert sorted(tmp_path.rglob("*")) == before
-        return done.stderr
+        return shown.err
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _environment_is_left_as_it_was(monkeypatch):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+        if not os.environ[name]:
+            monkeypatch.delenv(name)
+
+
+def test_a_process_of_its_own_ends_with_status_2_and_one_line(tiny_sweep, tmp_path, prunefront):
+    done = prunefront("sweep", tmp_path / "none.toml")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "none.toml does not exist" in done.stderr
 
 
 @pytest.fixture
@@ -40,6 +67,22 @@ def own_data(tiny_data, tmp_path):
 def test_a_wrong_sweep_file(tiny_sweep, tmp_path, refused, old, new, message):
     tiny_sweep.write_text(tiny_sweep.read_text().replace(old, new))
     assert message in refused("sweep", tiny_sweep, "--storage", tmp_path / "sweep")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "limits.max_macs=1"], "exclude every network of the space; of its smallest ones the nearest misses"),
+        (["--set", "search.sampler=gp"], "'gp' needs the same dimensions in every trial"),
+        (["--set", "search.epochs=1"], "1 epochs is less than one trial's, 2"),
+        (["--set", "resources.gpus=8"], "asks for 1 CPUs and 8 GPUs, and no node has that"),
+        (["--warm-start", "nowhere"], "nowhere holds no sweep"),
+        (["--set", "search.objectives=['map', 'search_ms']"], "it needs an evaluation.index"),
+    ],
+    ids=["limits", "sampler", "budget", "resources", "warm start", "objective"],
+)
+def test_a_search_that_could_not_be(tiny_sweep, tmp_path, refused, words, message):
+    assert message in refused("sweep", tiny_sweep, "--storage", tmp_path / "sweep", *words)
 
 
 def test_a_missing_sweep_file(tmp_path, refused):

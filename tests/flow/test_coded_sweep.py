@@ -9,7 +9,7 @@ import pytest
 from tracking.front import read_front
 from trainables.folder import TrialFolder, read_records
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

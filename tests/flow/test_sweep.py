@@ -34,7 +34,7 @@ def swept(tmp_path_factory, tiny_data, tiny_baseline, prunefront) -> Path:
 
     folder = tmp_path_factory.mktemp("swept")
     file = folder / "tiny.toml"
-    file.write_text(TINY_SWEEP.format(data=tiny_data))
+    file.write_text(TINY_SWEEP.format(data=tiny_data).replace("enabled = false", "enabled = true"))
     done = prunefront(*sweep(file, folder / "sweep", tiny_baseline.folder.parent), timeout=400)
     assert done.returncode == 0, done.stderr
     (folder / "output.txt").write_text(done.stdout)

@@ -213,6 +213,7 @@ tune.Tuner(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_ended_and_another_goes_on_where_it_was(tmp_path):
     words = [sys.executable, "-c", TUNED, str(tmp_path / "sweep"), str(tmp_path / "tune")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
