@@ -1,5 +1,6 @@
 """The parts of a sweep, put together from its configuration: groups, space, counted costs, first points, rungs."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,22 +134,28 @@ def unmeasured(config: SweepConfig, groups: Groups) -> list[str]:
 def mapped_points(
     space: Space, sensitivity: SensitivityMap | None, costs: Costs, targets: Sequence[float]
 ) -> list[Point]:
-    """What the sensitivity map proposes to try first: for each target, the groups that give most for least."""
+    """What the sensitivity map proposes to try first: for each target, the groups that give most for least.
+
+    Methods take turns, after the one that climbs the ladder: none of them knows yet which one suits the network.
+    """
     if sensitivity is None:
         return []
-    method = next(name for name in space.preset.methods if get_method(name).removes_channels)
+    methods = [name for name in space.preset.methods if get_method(name).removes_channels]
 
     def macs(ratios: Mapping[str, float]) -> float:
         schedule = Schedule(
-            method="l1", ratios=dict(ratios), epochs=1, learning_rate=1.0, round_to=space.preset.round_to,
+            method="l1",
+            ratios=dict(ratios),
+            epochs=1,
+            learning_rate=1.0,
+            round_to=space.preset.round_to,
             open_descriptor=space.preset.descriptor == "open",
-        )  # fmt: skip
+        )
         return costs(schedule)["macs"]
 
-    found: list[dict[str, Any]] = []
-    for ratios in sensitivity.greedy(macs, targets):
-        found.append(project(space, ratios, method).params)
-    return found
+    found = sensitivity.greedy(macs, targets)
+    turns = itertools.islice(itertools.cycle(methods), 1, None)
+    return [project(space, ratios, method).params for ratios, method in zip(found, turns, strict=False)]
 
 
 def _untrained(config: SweepConfig) -> Any:

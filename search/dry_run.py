@@ -66,7 +66,7 @@ def dry_run(
             folder,
             space,
             objectives=config.search.objectives,
-            budget=Budget(trials=FIRST_PROPOSALS),
+            budget=config.search.budget,
             concurrent=FIRST_PROPOSALS,
             sampler=config.search.sampler,
             seed=config.search.seed,

@@ -21,6 +21,9 @@ from spaces.space import Space
 from tracking.limits import Limits
 from tracking.record import TrialRecord
 
+# So many first points a sweep has however few its trials are: the ladder's four rungs.
+FEWEST_FIRST = 4
+
 
 @dataclass(frozen=True)
 class SweepAims:
@@ -50,9 +53,15 @@ class SweepAims:
             FrontGrowth(self.objectives, self.dense)
 
     def first(self) -> list[Point]:
-        """What a new study tries before the sampler proposes anything, in order."""
-        own = self.space.grid(GRID_STEPS) if self.sampler == "grid" else self.space.ladder()
-        return spread_out((*self.points, *own), self.space, self.costs)
+        """What a new study tries before the sampler proposes anything, in order.
+
+        No more than half of the trials: a sampler that comes last has nothing to show.
+        """
+        if self.sampler == "grid":
+            return spread_out((*self.points, *self.space.grid(GRID_STEPS)), self.space, self.costs)
+        points = spread_out((*self.points, *self.space.ladder()), self.space, self.costs)
+        trials = self.budget.trials
+        return points if trials is None else points[: max(FEWEST_FIRST, trials // 2)]
 
 
 class Sitting:

@@ -228,6 +228,13 @@ def test_however_often_the_driver_dies_the_count_is_exact(tmp_path, seed):
     assert set(states) == {TrialState.COMPLETE}
 
 
+def test_the_first_points_leave_half_of_the_trials_to_the_sampler(tmp_path):
+    points = [SPACE.point({"level": level / 20}) for level in range(1, 18)]
+    searcher(tmp_path, trials=12, first_points=points).suggest("one")
+    study = open_study(tmp_path / "journal.log", ("map", "speedup"), "tpe", 0)
+    assert len(study.trials) == 6
+
+
 def test_the_first_points_come_before_the_sampler_and_once(tmp_path):
     point = SPACE.point({"method": "l1", "level": 0.6, "offset:a": 0.1})
     first = searcher(tmp_path, first_points=[point], warm=[point])
