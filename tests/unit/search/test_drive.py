@@ -27,6 +27,7 @@ def wait_for(path: Path, count: int, driver: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_losers_stop_at_their_rung_and_a_killed_driver_changes_no_decision(tmp_path):
     decided = tmp_path / "rungs.jsonl"
     with subprocess.Popen([*DRIVER, str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
