@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from tracking.front import Front, FrontPoint
 from tracking.looks import (
     DENSE,
+    FONTS,
     INK,
     MUTED,
     RULE,
@@ -27,7 +28,6 @@ _GROUPS_A_LINE = 3
 _FADED = 0.4
 _COSTS_SHOWN = ("latency_ms", "macs", "size_bytes")
 _ALWAYS_SHOWN = ("speedup", "mac_ratio", *_COSTS_SHOWN)
-_FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
 def interactive_chart(front: Front) -> go.Figure:
@@ -221,7 +221,7 @@ def _layout(front: Front) -> dict[str, Any]:
     }
     return {
         "template": "none",
-        "font": {"family": _FONTS, "size": 13, "color": INK},
+        "font": {"family": FONTS, "size": 13, "color": INK},
         "margin": {"l": 20, "r": 20, "t": 44, "b": 20},
         "height": 560,
         "xaxis": {**axis, "title": {"text": cost_axis(front)}, "tickprefix": "×" if front.cost == "speedup" else ""},

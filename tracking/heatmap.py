@@ -1,6 +1,5 @@
 """The sensitivity map as an interactive page and as a picture: groups down, ratios across, colour the quality lost."""
 
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,21 +12,15 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from tracking.heatmap_page import heatmap_page, shown_ratio
-from tracking.looks import INK, MUTED, RULE
+from tracking.looks import FONTS, INK, MUTED, RULE
 from tracking.record import METRICS
+from tracking.rendering import chart_html, picture_png
 from tracking.sensitivity import GroupSensitivity, SensitivityMap
 
 # ColorBrewer's OrRd: lightness alone tells its order, so it holds for colour-blind readers and in grey.
 _COLOURS = ("#fff7ec", "#fdd49e", "#fc8d59", "#d7301f", "#7f0000")
 _DARK_FROM = 0.55  # of the scale: from here on white is read more easily than ink
 _LEAST_SPAN = 1.0  # points; a map without losses must not show its noise in full colour
-_FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
-_CHART_CONFIG = {
-    "displaylogo": False,
-    "responsive": True,
-    # Named one by one, because plotly's own choice includes a button that uploads the chart.
-    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-}
 
 
 @dataclass(frozen=True)
@@ -53,17 +46,12 @@ def cells_of(sensitivity: SensitivityMap) -> list[list[Cell]]:
 
 def heatmap_html(sensitivity: SensitivityMap) -> str:
     """Return a page that holds all it needs, plotly.js included (5 MB), and asks for nothing outside."""
-    chart = interactive_heatmap(sensitivity).to_html(
-        full_html=False, include_plotlyjs=True, div_id="sensitivity", config=_CHART_CONFIG
-    )
-    return heatmap_page(sensitivity, chart)
+    return heatmap_page(sensitivity, chart_html(interactive_heatmap(sensitivity), "sensitivity"))
 
 
 def heatmap_png(sensitivity: SensitivityMap) -> bytes:
     """Return `heatmap_figure` as a PNG on white, 1200 pixels wide, as high as the groups need."""
-    buffer = io.BytesIO()
-    heatmap_figure(sensitivity).savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+    return picture_png(heatmap_figure(sensitivity))
 
 
 def interactive_heatmap(sensitivity: SensitivityMap) -> go.Figure:
@@ -161,7 +149,7 @@ def _layout(sensitivity: SensitivityMap) -> dict[str, Any]:
     axis = {"type": "category", "ticks": "", "showgrid": False, "zeroline": False, "automargin": True}
     return {
         "template": "none",
-        "font": {"family": _FONTS, "size": 13, "color": INK},
+        "font": {"family": FONTS, "size": 13, "color": INK},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 20, "r": 20, "t": 60, "b": 20},

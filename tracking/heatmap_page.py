@@ -3,57 +3,25 @@
 from html import escape
 from string import Template
 
+from tracking.offline_page import key_figures, offline_page
 from tracking.record import METRICS
 from tracking.sensitivity import GroupSensitivity, SensitivityMap
 
-# The policy makes the browser itself refuse every request: the page must open, and stay silent, offline.
 # plotly writes its colours into each element; `!important` lets the reader's choice of light or dark win over them.
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:;
- base-uri 'none'; form-action 'none'">
-<title>$network: sensitivity of its groups</title>
-<style>
-:root { color-scheme: light dark; --ink: #1b1f24; --muted: #5c656f; --rule: #e3e6ea; --page: #f6f7f9; --card: #fff; }
+_STYLE = """\
+:root { color-scheme: light dark; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e9ed; --muted: #9aa4af; --rule: #343a42; --page: #14171b; --card: #1d2126; }
 }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 48px; }
-h1 { margin: 0; font-size: 26px; line-height: 1.2; letter-spacing: -0.01em; }
-h2 { margin: 0 0 12px; font-size: 17px; }
-.sub { margin: 6px 0 20px; color: var(--muted); }
-.facts { display: flex; flex-wrap: wrap; gap: 12px; margin: 0 0 16px; }
-.facts div, section { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; }
-.facts div { flex: 1 1 150px; padding: 10px 16px; }
-.facts dt { color: var(--muted); font-size: 12.5px; }
-.facts dd { margin: 0; font-size: 21px; font-weight: 600; font-variant-numeric: tabular-nums; }
-section { padding: 16px 20px; margin: 0 0 16px; }
-.wide { overflow-x: auto; }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th { text-align: right; font-size: 12.5px; font-weight: 600; color: var(--muted); }
-th, td { padding: 7px 10px; border-bottom: 1px solid var(--rule); }
-td { text-align: right; }
 th:first-child, td:first-child { text-align: left; }
-tbody tr:last-child td { border-bottom: 0; }
 .kept { color: var(--muted); font-size: 12.5px; }
-.note { margin: 12px 0 0; color: var(--muted); font-size: 13px; }
 #sensitivity :is(.xtick, .ytick, .cbaxis, .g-xtitle, .infolayer .colorbar) text { fill: var(--ink) !important; }
 #sensitivity .annotation-text { fill: var(--muted) !important; }
-</style>
-</head>
-<body>
-<main>
-<h1>$network: sensitivity of its groups</h1>
+"""
+_BODY = Template("""<h1>$title</h1>
 <p class="sub">Points of $quality that are lost when channels of one group alone go: BatchNorm measured anew, nothing
 trained.</p>
-<dl class="facts">$facts</dl>
+$facts
 <section>$chart</section>
 <section>
 <h2>The same in numbers</h2>
@@ -67,9 +35,6 @@ $rows
 the dense width. “rank” orders the groups by multiply-adds saved for the $quality lost: +0.5 gives most for least, −0.5
 least for most.</p>
 </section>
-</main>
-</body>
-</html>
 """)
 
 
@@ -77,14 +42,16 @@ def heatmap_page(sensitivity: SensitivityMap, chart: str) -> str:
     """Put `chart`, a piece of HTML, into a page of its own that asks for nothing from outside."""
     columns = ("group", "rank", *map(shown_ratio, sensitivity.ratios), "multiply-adds saved at most")
     ranks = sensitivity.ranks()
-    return _PAGE.substitute(
-        network=escape(sensitivity.network),
+    title = f"{sensitivity.network}: sensitivity of its groups"
+    body = _BODY.substitute(
+        title=escape(title),
         quality=escape(METRICS[sensitivity.quality].label),
-        facts="".join(_fact(name, value) for name, value in _facts(sensitivity).items()),
+        facts=key_figures(_facts(sensitivity)),
         chart=chart,
         head="".join(f"<th>{escape(column)}</th>" for column in columns),
         rows="\n".join(_row(group, ranks[group.group], sensitivity) for group in sensitivity.groups),
     )
+    return offline_page(title, _STYLE, body)
 
 
 def shown_ratio(ratio: float) -> str:
@@ -100,10 +67,6 @@ def _facts(sensitivity: SensitivityMap) -> dict[str, str]:
         f"dense {METRICS['macs'].label}": METRICS["macs"].show(sensitivity.dense_macs),
         "channels chosen by": sensitivity.method,
     }
-
-
-def _fact(name: str, value: str) -> str:
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
 
 
 def _row(group: GroupSensitivity, rank: float, sensitivity: SensitivityMap) -> str:

@@ -10,6 +10,7 @@ from tracking.front import Front
 from tracking.record import METRICS
 
 INK, MUTED, RULE, DENSE = "#1b1f24", "#6a737d", "#e3e6ea", "#24292f"
+FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _SPEEDUP_AXIS = "speedup over dense (ONNX Runtime, 1 thread, batch 1; ratio of minima)"
 
 

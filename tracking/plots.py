@@ -1,7 +1,5 @@
 """The front as an interactive page and as a picture."""
 
-import io
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
@@ -22,32 +20,18 @@ from tracking.looks import (
 )
 from tracking.page import front_page
 from tracking.record import METRICS
+from tracking.rendering import chart_html, picture_png
 from tracking.table import interval_reach
-
-_CHART_CONFIG = {
-    "displaylogo": False,
-    "responsive": True,
-    # Named one by one, because plotly's own choice includes a button that uploads the chart.
-    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-}
 
 
 def front_html(front: Front) -> str:
     """Return a page that holds all it needs, plotly.js included (5 MB), and asks for nothing outside."""
-    chart = interactive_chart(front).to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        div_id="front",
-        config=_CHART_CONFIG,
-    )
-    return front_page(front, chart)
+    return front_page(front, chart_html(interactive_chart(front), "front"))
 
 
 def front_png(front: Front) -> bytes:
     """Return `front_figure` as a PNG of 1350 × 825 pixels."""
-    buffer = io.BytesIO()
-    front_figure(front).savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+    return picture_png(front_figure(front))
 
 
 def front_figure(front: Front) -> Figure:
