@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 
 from pruning.schedule import Schedule
+from search.spread import farthest_first, middle
 from spaces.answers import Answers
 from spaces.space import Space
 
@@ -45,33 +46,8 @@ def spread_out(points: Iterable[Point], space: Space, costs: Callable[[Schedule]
         return []
     ordered = [point for point, _ in by_schedule.values()]
     places_N2 = np.array([_place(costs(schedule)) for _, schedule in by_schedule.values()])
-    return [ordered[index] for index in farthest_first(places_N2)]
+    return [ordered[index] for index in farthest_first(places_N2, [middle(places_N2)], len(ordered))]
 
 
 def _place(costs: dict[str, float]) -> tuple[float, float]:
     return math.log(costs["mac_ratio"]), math.log(costs["compression"])
-
-
-def farthest_first(places_NK: np.ndarray) -> list[int]:
-    """Order places: the one nearest to the middle, then always the one farthest from all before it.
-
-    Args:
-        places_NK: N places (at least 1) in K dimensions.
-
-    Returns:
-        Indices of all of them; of equally far ones the lower first.
-    """
-    middle_K = (places_NK.min(axis=0) + places_NK.max(axis=0)) / 2
-    order = [int(_distances(places_NK, middle_K).argmin())]
-    nearest_N = _distances(places_NK, places_NK[order[0]])
-    while len(order) < len(places_NK):
-        # What has been taken lies at 0, as its twins in cost do, which are still to come.
-        nearest_N[order] = -1.0
-        order.append(int(nearest_N.argmax()))
-        nearest_N = np.minimum(nearest_N, _distances(places_NK, places_NK[order[-1]]))
-    return order
-
-
-def _distances(places_NK: np.ndarray, place_K: np.ndarray) -> np.ndarray:
-    distances_N: np.ndarray = np.linalg.norm(places_NK - place_K, axis=1)
-    return distances_N

@@ -1,9 +1,11 @@
 """Points sorted into fronts, one point after the other, and the order that spreads a choice over a front.
 
-Letters: N points, M objectives, C costs (all objectives but the first). Everything is maximised.
+Letters: N points, M objectives. Everything is maximised.
 """
 
 import numpy as np
+
+from search.spread import farthest_first
 
 
 class Fronts:
@@ -81,20 +83,5 @@ def spread_order(points_NM: np.ndarray, count: int) -> list[int]:
     Returns:
         Indices, the first chosen first.
     """
-    chosen = list(dict.fromkeys(int(column_N.argmax()) for column_N in points_NM.T))
-    costs_NC = points_NM[:, 1:]
-    gaps_N = np.full(len(points_NM), np.inf)
-    for index in chosen:
-        gaps_N = _gaps(gaps_N, costs_NC, index)
-    while len(chosen) < min(count, len(points_NM)):
-        chosen.append(int(gaps_N.argmax()))
-        gaps_N = _gaps(gaps_N, costs_NC, chosen[-1])
-    return chosen[:count]
-
-
-def _gaps(gaps_N: np.ndarray, costs_NC: np.ndarray, index: int) -> np.ndarray:
-    """The distance of every point to the nearest chosen one, `index` now among them; −1 for the chosen."""
-    closer_N = np.minimum(gaps_N, np.linalg.norm(costs_NC - costs_NC[index], axis=1))
-    closer_N[index] = -1.0
-    closer_N[gaps_N < 0] = -1.0
-    return closer_N
+    ends = dict.fromkeys(int(column_N.argmax()) for column_N in points_NM.T)
+    return farthest_first(points_NM[:, 1:], list(ends), count)

@@ -8,7 +8,8 @@ import numpy as np
 
 from pruning.groups import PrunableGroup
 from search.assembly import groups_of
-from search.first_points import Point, farthest_first
+from search.first_points import Point
+from search.spread import farthest_first, middle
 from search.storage import SweepStorage
 from spaces.answers import Answers
 from spaces.projection import Projected, project_schedule, project_stages
@@ -102,7 +103,7 @@ def _members(records: Sequence[TrialRecord], objectives: Sequence[str], most: in
     if not front:
         return []
     costs_NM = np.log(values_NM[on_front_N, 1:])
-    return [front[index] for index in farthest_first(costs_NM)[:most]]
+    return [front[index] for index in farthest_first(costs_NM, [middle(costs_NM)], most)]
 
 
 def _projected(record: TrialRecord, groups: Sequence[PrunableGroup], space: Space) -> Projected:
