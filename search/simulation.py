@@ -14,7 +14,7 @@ from search.rungs import Rungs
 from search.searcher import StudySearcher
 from spaces.params import params_of
 from tracking.limits import Limits
-from tracking.pareto import hypervolume, pareto_front
+from tracking.pareto import GrowingFront
 from tracking.provenance import provenance
 from tracking.record import METRICS, EpochPoint, TrialRecord
 from trainables.folder import TrialFolder
@@ -61,13 +61,8 @@ class Simulation:
             reference: the objectives' values, in their own units, that the room is measured from.
         """
         signs_M = np.array([METRICS[key].sign for key in objectives], dtype=np.float64)
-        front_NM, volumes = np.empty((0, len(objectives))), []
-        for each in self.finished:
-            point_M = signs_M * [each.record.metrics[key] for key in objectives]
-            front_NM = np.vstack([front_NM, point_M])
-            front_NM = front_NM[pareto_front(front_NM)]
-            volumes.append(hypervolume(front_NM, signs_M * reference))
-        return volumes
+        front = GrowingFront(signs_M * reference)
+        return [front.add(signs_M * [each.record.metrics[key] for key in objectives]) for each in self.finished]
 
 
 @dataclass

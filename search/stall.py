@@ -6,7 +6,7 @@ import numpy as np
 
 from search.budget import Stall
 from tracking.front import reference_of
-from tracking.pareto import hypervolume, pareto_front
+from tracking.pareto import GrowingFront
 from tracking.record import METRICS
 
 
@@ -26,15 +26,12 @@ class FrontGrowth:
     def __init__(self, objectives: Sequence[str], dense: Mapping[str, float]) -> None:
         dense = {"speedup": 1.0, "mac_ratio": 1.0, "compression": 1.0, **dense}
         self._signs_M = np.array([METRICS[key].sign for key in objectives], dtype=np.float64)
-        self._reference_M = self._signs_M * [reference_of(key, dense) for key in objectives]
-        self._front_NM = np.empty((0, len(objectives)))
+        self._front = GrowingFront(self._signs_M * [reference_of(key, dense) for key in objectives])
         self._volumes: list[float] = []
 
     def add(self, values: Sequence[float]) -> None:
         """A trial has finished with these values of the objectives, in their own units."""
-        points_NM = np.vstack([self._front_NM, self._signs_M * values])
-        self._front_NM = points_NM[pareto_front(points_NM)]
-        self._volumes.append(hypervolume(self._front_NM, self._reference_M))
+        self._volumes.append(self._front.add(self._signs_M * values))
 
     def stalled(self, stall: Stall) -> str | None:
         """That the front has grown too little, in words; None while it grows, or too few trials have finished."""

@@ -55,6 +55,24 @@ def hypervolume(points_NM: np.ndarray, reference_M: np.ndarray) -> float:
     return _area(gains_NM) if gains_NM.shape[1] == 2 else _volume(gains_NM)
 
 
+class GrowingFront:
+    """A front that points join one after the other; what they dominate never joins it.
+
+    Args:
+        reference_M: see `hypervolume`.
+    """
+
+    def __init__(self, reference_M: np.ndarray) -> None:
+        self._reference_M = reference_M
+        self._front_NM = np.empty((0, len(reference_M)))
+
+    def add(self, point_M: np.ndarray) -> float:
+        """Return the hypervolume with this point."""
+        points_NM = np.vstack([self._front_NM, point_M])
+        self._front_NM = points_NM[pareto_front(points_NM)]
+        return hypervolume(self._front_NM, self._reference_M)
+
+
 def _area(gains_N2: np.ndarray) -> float:
     """Sweep the second objective from the top: each strip is as wide as the widest point above its floor."""
     top_down_N2 = gains_N2[np.argsort(-gains_N2[:, 1])]
