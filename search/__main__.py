@@ -218,8 +218,7 @@ def sensitivity(
     from search.assembly import groups_of
     from search.cluster import connected, places_for
     from search.config import load_config
-    from search.sensitivity import sensitivity_map
-    from tracking.sensitivity import write_sensitivity
+    from search.sensitivity import draw_map
     from trainables.baseline import find_baseline
 
     console = Console()
@@ -230,18 +229,7 @@ def sensitivity(
             raise ValueError(f"the dense network of {file} is not in {baselines}: `train {file}` trains it")
     with input_is_checked(), connected(address):
         places_for(config.resources)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("cutting each group alone", total=None)
-            found = sensitivity_map(
-                config,
-                groups,
-                baselines.resolve(),
-                lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    write_sensitivity(found, out)
-    typer.echo(f"the map is in {out / 'sensitivity.html'}")
+        draw_map(config, groups, baselines.resolve(), out, console)
 
 
 @app.command()

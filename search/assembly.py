@@ -1,5 +1,6 @@
-"""The parts of a sweep, put together from its configuration: groups, space, counted costs, first points, rungs."""
+"""The parts of a sweep, put together from its configuration: groups, space, counted costs, rungs, the searcher."""
 
+import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from search.first_points import Point
 from search.proposals import Costs
 from search.rungs import Rungs
 from search.samplers import check_sampler
+from search.searcher import StudySearcher, never_stopped
 from search.sensitivity import groups_to_measure
 from spaces.projection import project
 from spaces.space import Space
@@ -83,10 +85,9 @@ def costs_of(config: SweepConfig, groups: Groups, baseline: Baseline | None = No
     if baseline is not None:
         return cost_model(baseline, groups)
     size = config.trial_settings.data.image_size
-    delivered = drop_training_head_(_untrained(config))
-    return CostModel.of(
-        _untrained(config), groups, example_image(size), delivered=delivered, probe_NCHW=tracing_image(size)
-    )
+    untrained = _untrained(config)
+    delivered = drop_training_head_(copy.deepcopy(untrained))
+    return CostModel.of(untrained, groups, example_image(size), delivered=delivered, probe_NCHW=tracing_image(size))
 
 
 def check_search(config: SweepConfig, space: Space, costs: CostModel) -> None:
@@ -114,6 +115,49 @@ def rungs_of(config: SweepConfig, space: Space, storage: Path) -> Rungs | None:
         reduction=chosen.reduction,
         brackets=chosen.brackets,
         signs=[METRICS[key].sign for key in config.search.objectives],
+    )
+
+
+def searcher_of(
+    config: SweepConfig,
+    storage: Path,
+    space: Space,
+    costs: CostModel,
+    sensitivity: SensitivityMap | None,
+    *,
+    concurrent: int,
+    warm: Sequence[Point] = (),
+    rungs: Rungs | None = None,
+    dense: Mapping[str, float] | None = None,
+) -> StudySearcher:
+    """What proposes the trials of the sweep; see `search.searcher.StudySearcher` for the arguments not named here.
+
+    Args:
+        config: of the sweep.
+        storage: its folder, or another one for a rehearsal.
+        space: see `space_of`.
+        costs: see `costs_of`.
+        sensitivity: as in `space_of`; it proposes first points.
+        concurrent: how many trials may run at once.
+        warm: points of a former sweep.
+        rungs: see `rungs_of`.
+        dense: needed where the budget has a stop.
+    """
+    return StudySearcher(
+        storage,
+        space,
+        objectives=config.search.objectives,
+        budget=config.search.budget,
+        concurrent=concurrent,
+        sampler=config.search.sampler,
+        seed=config.search.seed,
+        max_failures=config.search.max_failures,
+        costs=costs.metrics,
+        limits=config.limits,
+        first_points=mapped_points(space, sensitivity, costs.metrics, config.sensitivity.targets),
+        warm=warm,
+        was_stopped=rungs.stopped if rungs else never_stopped,
+        dense=dense,
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pruning.schedule import Schedule
-from search.assembly import check_search, costs_of, groups_of, mapped_points, space_of, unmeasured
+from search.assembly import check_search, costs_of, groups_of, searcher_of, space_of, unmeasured
 from search.budget import Budget
 from search.cluster import connected, node_resources, places_for
 from search.config import ResourceSettings, SweepConfig
@@ -61,20 +61,12 @@ def dry_run(
     for line in (*warm.mapped, *warm.dropped) if warm else ():
         console.print(line, markup=False, highlight=False)
 
+    # Whether the front still grows is nothing that a rehearsal sees.
+    unending = config.model_copy(update={"search": config.search.model_copy(update={"stop": None})})
+
     def searcher(folder: Path) -> StudySearcher:
-        return StudySearcher(
-            folder,
-            space,
-            objectives=config.search.objectives,
-            budget=config.search.budget,
-            concurrent=FIRST_PROPOSALS,
-            sampler=config.search.sampler,
-            seed=config.search.seed,
-            max_failures=0,
-            costs=costs.metrics,
-            limits=config.limits,
-            first_points=mapped_points(space, sensitivity, costs.metrics, config.sensitivity.targets),
-            warm=warm.points if warm else (),
+        return searcher_of(
+            unending, folder, space, costs, sensitivity, concurrent=FIRST_PROPOSALS, warm=warm.points if warm else ()
         )
 
     console.print(proposals_table(first_proposals(searcher)))

@@ -12,6 +12,8 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from rich.console import Console
+from rich.progress import Progress
 
 from pruning.groups import PrunableGroup
 from pruning.methods.registry import get_method
@@ -19,7 +21,7 @@ from search.config import SweepConfig
 from search.errors import FailedError
 from spaces.space import Space
 from tracking.record import METRICS
-from tracking.sensitivity import GroupSensitivity, SensitivityMap
+from tracking.sensitivity import GroupSensitivity, SensitivityMap, write_sensitivity
 from trainables.assigned import take_assigned
 from trainables.baseline import need_baseline
 from trainables.sensitivity import (
@@ -34,7 +36,7 @@ from trainables.sensitivity import (
 from trainables.settings import TrialSettings
 
 # Called with how many groups are measured, and of how many.
-Progress = Callable[[int, int], None]
+Counted = Callable[[int, int], None]
 
 
 def groups_to_measure(config: SweepConfig, groups: Sequence[PrunableGroup]) -> tuple[PrunableGroup, ...]:
@@ -50,7 +52,7 @@ def sensitivity_map(
     groups: Sequence[PrunableGroup],
     baselines: Path,
     notice: Callable[[str], None],
-    progress: Progress = lambda done, total: None,
+    progress: Counted = lambda done, total: None,
 ) -> SensitivityMap:
     """Measure what has not been measured before, on as much of the cluster as there is, and put the map together.
 
@@ -59,7 +61,7 @@ def sensitivity_map(
         groups: of the dense network, which must be trained.
         baselines: where it is kept.
         notice: is given a line for each group that was measured.
-        progress: see `Progress`.
+        progress: see `Counted`.
 
     Raises:
         ValueError: no group may lose channels.
@@ -92,6 +94,25 @@ def sensitivity_map(
         round_to=probe.round_to,
         groups=tuple(found[group.id] for group in free),
     )
+
+
+def draw_map(
+    config: SweepConfig, groups: Sequence[PrunableGroup], baselines: Path, out: Path, console: Console
+) -> SensitivityMap:
+    """Make the map as `sensitivity_map` does, with a bar, and leave it in the folder `out`, as a page too."""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("cutting each group alone", total=None)
+        found = sensitivity_map(
+            config, groups, baselines, say, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_sensitivity(found, out)
+    say(f"the sensitivity of every group is in {out / 'sensitivity.html'}")
+    return found
 
 
 @ray.remote
@@ -127,7 +148,7 @@ def _probe(config: SweepConfig) -> Probe:
 
 
 def _measured(
-    tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: Progress
+    tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: Counted
 ) -> dict[str, GroupSensitivity]:
     """Group id → its measurement, with a line for each as it comes."""
     start, before = time.monotonic(), total - len(tasks)

@@ -18,8 +18,8 @@ from search.assembly import (
     costs_of,
     groups_of,
     is_mapped,
-    mapped_points,
     rungs_of,
+    searcher_of,
     space_of,
 )
 from search.callbacks import SweepCallback
@@ -32,8 +32,8 @@ from search.finals import Finals
 from search.first_points import Point
 from search.progress import SweepProgress
 from search.scheduler import RungScheduler
-from search.searcher import StudySearcher, never_stopped
-from search.sensitivity import sensitivity_map
+from search.searcher import StudySearcher
+from search.sensitivity import draw_map
 from search.storage import SweepStorage
 from search.tasks import fetch_weights, score_dense, train_dense
 from search.waiting import described
@@ -42,7 +42,7 @@ from spaces.space import Space
 from tracking.files import write_atomically
 from tracking.front import Front, write_front
 from tracking.record import METRICS
-from tracking.sensitivity import SensitivityMap, read_sensitivity, write_sensitivity
+from tracking.sensitivity import SensitivityMap, read_sensitivity
 from tracking.store import MlflowStore
 from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
@@ -184,18 +184,7 @@ class Sweep:
             return None
         if (storage / "sensitivity.json").is_file():
             return read_sensitivity(storage)
-        with self._bar() as progress:
-            task = progress.add_task("cutting each group alone", total=None)
-            found = sensitivity_map(
-                self.config,
-                groups,
-                self.baselines,
-                self._say,
-                lambda done, total: progress.update(task, completed=done, total=total),
-            )
-        write_sensitivity(found, storage)
-        self._say(f"the sensitivity of every group is in {storage / 'sensitivity.html'}")
-        return found
+        return draw_map(self.config, groups, self.baselines, storage, self.console)
 
     def _search(
         self,
@@ -215,21 +204,8 @@ class Sweep:
         with input_is_checked():
             check_reachable(space, costs.metrics, config.limits)
         rungs = rungs_of(config, space, storage)
-        searcher = StudySearcher(
-            storage,
-            space,
-            objectives=config.search.objectives,
-            budget=config.search.budget,
-            concurrent=places,
-            sampler=config.search.sampler,
-            seed=config.search.seed,
-            max_failures=config.search.max_failures,
-            costs=costs.metrics,
-            limits=config.limits,
-            first_points=mapped_points(space, sensitivity, costs.metrics, config.sensitivity.targets),
-            warm=warm,
-            was_stopped=rungs.stopped if rungs else never_stopped,
-            dense=dense,
+        searcher = searcher_of(
+            config, storage, space, costs, sensitivity, concurrent=places, warm=warm, rungs=rungs, dense=dense
         )
         progress = SweepProgress(
             self.console,

@@ -81,7 +81,8 @@ def test_the_sensitivity_of_every_group_lies_in_the_folder_and_in_mlflow(swept):
 def test_a_dry_run_shows_what_would_be_done_and_writes_nothing(swept, tmp_path, tiny_baseline, prunefront):
     file = swept.parent / "tiny.toml"
     words = sweep(file, tmp_path / "new", tiny_baseline.folder.parent, "--warm-start", swept)
-    done = prunefront(*words, "--dry-run", "--trials", 12, timeout=300)
+    stall = "search.stop={growth = 0.01, trials = 5}"
+    done = prunefront(*words, "--dry-run", "--trials", 12, "--set", stall, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "13 dimensions" in done.stdout
     assert "the first 10 proposals" in done.stdout
