@@ -16,8 +16,8 @@ import numpy as np
 
 from pruning.groups import PrunableGroup
 from pruning.methods.registry import get_method
+from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule
-from pruning.widths import kept_count
 from spaces.preset import load_preset
 from spaces.space import Space
 from tracking.record import EpochPoint
@@ -38,6 +38,7 @@ _UNTRAINED_LOSS, _UNTRAINED_SPREAD, _PROBE_NOISE_MAP = 3.0, 0.4, 0.01
 
 _LAYERS = resnet_layers()
 _GROUPS = groups_of(_LAYERS)
+_DENSE_WIDTHS = {group.id: group.width for group in _GROUPS}
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,8 @@ class ClosedForm(ABC):
 
     def costs(self, schedule: Schedule) -> dict[str, float]:
         """Counted costs, and a speedup whose latency is an overhead and what each stage's multiply-adds take."""
-        widths = {group.id: self._kept(group, schedule) for group in _GROUPS}
-        dense = counted(_LAYERS, {group.id: group.width for group in _GROUPS})
-        now = counted(_LAYERS, widths)
+        widths = kept_widths(_GROUPS, schedule)
+        dense, now = counted(_LAYERS, _DENSE_WIDTHS), counted(_LAYERS, widths)
         return {
             **now,
             "mac_ratio": dense["macs"] / now["macs"],
@@ -94,7 +94,8 @@ class ClosedForm(ABC):
 
     def load(self, schedule: Schedule) -> float:
         """What the schedule loses, 0 where nothing is removed; quality is FLOOR + (DENSE − FLOOR) · exp(−load)."""
-        ratios_G = np.array([1 - self._kept(group, schedule) / group.width for group in _GROUPS])
+        widths = kept_widths(_GROUPS, schedule)
+        ratios_G = np.array([1 - widths[group.id] / group.width for group in _GROUPS])
         own_G = self._sensitivity * self._damage(ratios_G) * self._method_factors(schedule)
         squared_G = ratios_G**2
         shared = self._interaction[:-1] * squared_G[:-1] * squared_G[1:]
@@ -135,9 +136,10 @@ class ClosedForm(ABC):
         return np.maximum(begins + (final - begins) * progress_E + noise_E, FLOOR_MAP)
 
     def _speedup(self, widths: dict[str, int]) -> float:
-        dense = {group.id: group.width for group in _GROUPS}
         times = [
-            self._ms_per_mac[layer.stage] * layer.positions * np.array([layer.weights(dense), layer.weights(widths)])
+            self._ms_per_mac[layer.stage]
+            * layer.positions
+            * np.array([layer.weights(_DENSE_WIDTHS), layer.weights(widths)])
             for layer in _LAYERS
         ]
         dense_ms, now_ms = np.sum(times, axis=0)
@@ -151,7 +153,7 @@ class ClosedForm(ABC):
             method="l1",
             quality="map",
             dense=DENSE_MAP,
-            dense_macs=self._macs({}),
+            dense_macs=self._macs(_schedule({})),
             ratios=_PROBE_RATIOS,
             round_to=8,
             groups=tuple(self._probe(group, list(row)) for group, row in zip(_GROUPS, points, strict=True)),
@@ -160,18 +162,15 @@ class ClosedForm(ABC):
     def _probe(self, group: PrunableGroup, disturbances: list[tuple[float, float]]) -> GroupSensitivity:
         points = []
         for ratio, (more, noise) in zip(_PROBE_RATIOS, disturbances, strict=True):
-            quality = _map_at(more * self.load(_schedule({group.id: ratio}))) + noise
-            saved = self._macs({}) - self._macs({group.id: ratio})
-            kept = kept_count(group.width, ratio, 8)
+            alone = _schedule({group.id: ratio})
+            quality = _map_at(more * self.load(alone)) + noise
+            saved = self._macs(_schedule({})) - self._macs(alone)
+            kept = kept_widths(_GROUPS, alone)[group.id]
             points.append(CutPoint(kept=kept, quality=max(quality, 0.0), macs_saved=saved))
         return GroupSensitivity(group=group.id, width=group.width, points=tuple(points))
 
-    def _macs(self, ratios: dict[str, float]) -> int:
-        return int(self.costs(_schedule(ratios))["macs"])
-
-    @staticmethod
-    def _kept(group: PrunableGroup, schedule: Schedule) -> int:
-        return kept_count(group.width, schedule.ratios.get(group.id, 0.0), schedule.round_to)
+    def _macs(self, schedule: Schedule) -> int:
+        return int(self.costs(schedule)["macs"])
 
     @cached_property
     def _sensitivity(self) -> np.ndarray:

@@ -92,6 +92,14 @@ def whitening_of(delivered: nn.Module) -> Whitening | None:
     return delivered.whitening if isinstance(delivered, Whitened) else None
 
 
+def shared_whitening(dense: nn.Module, settings: TrialSettings) -> Whitening | None:
+    """The whitening that networks cut from a dense one, given as delivered, take over; None: each has one of its own.
+
+    Against the dense network's gallery, queries must live in its space.
+    """
+    return whitening_of(dense) if settings.evaluation.gallery == "dense" else None
+
+
 def prefix_of(settings: DescriptorSettings) -> str:
     """What stands before the names of the inner network's weights in the state dict of the delivered one."""
     return _INNER * ((settings.scales != (1.0,)) + (settings.whitening != "none"))

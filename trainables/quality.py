@@ -1,5 +1,6 @@
 """How well a delivered network retrieves: the figures of a data set's protocol, and its interval."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,37 @@ from torch import nn
 from retrieval.datasets.base import RetrievalSet
 from retrieval.descriptors import describe_with, extract
 from retrieval.evaluate import Evaluation, score
+from retrieval.finetune import Batch, recalibrate_batchnorm_
 from retrieval.prefetch import Item
 from retrieval.significance import map_interval
 from retrieval.store import data_digest, extract_stored, store_key, weights_digest
+from retrieval.whitening import Whitening
 from tracking.provenance import provenance
 from trainables.baseline import Baseline
-from trainables.data import open_data
+from trainables.data import SweepData, open_data
+from trainables.delivery import deliver
 from trainables.settings import TrialSettings
+
+
+def score_cut(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    settings: TrialSettings,
+    data: SweepData,
+    baseline: Baseline,
+    device: torch.device,
+    whitening: Whitening | None,
+) -> tuple[nn.Module, dict[str, float]]:
+    """A network that channels were just removed from, as it would be delivered now; and its figures.
+
+    Args:
+        network: becomes part of what is delivered, on `device`, its BatchNorm measured anew.
+        batches: of training images, to measure BatchNorm on.
+        whitening: None fits one to this network (see `trainables.delivery.shared_whitening`).
+    """
+    recalibrate_batchnorm_(network.to(device), batches, device)
+    delivered = deliver(network, settings, data, device, whitening)
+    return delivered, quality_metrics(examine(delivered, data.select_on, settings, baseline, device))
 
 
 def examine(

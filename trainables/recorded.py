@@ -21,9 +21,8 @@ from pyarrow import parquet
 from pydantic import BaseModel, ValidationError
 
 from pruning.groups import PrunableGroup
-from pruning.predicted_cost import CostModel
+from pruning.predicted_cost import CostModel, kept_widths
 from pruning.schedule import Schedule
-from pruning.widths import kept_count
 from spaces.preset import load_preset
 from spaces.space import Space
 from tracking.files import write_atomically
@@ -215,10 +214,8 @@ class RecordedTable:
 
     def _ratios(self, schedule: Schedule) -> np.ndarray:
         """As achieved, of each free group."""
-        kept_G = [
-            kept_count(group.width, schedule.ratios.get(group.id, 0.0), schedule.round_to) for group in self._free
-        ]
-        return np.array([1 - kept / group.width for kept, group in zip(kept_G, self._free, strict=True)])
+        widths = kept_widths(self.groups, schedule)
+        return np.array([1 - widths[group.id] / group.width for group in self._free])
 
     def _seconds(self, schedule: Schedule) -> float:
         """Of an epoch: the cut network's where the method cuts first, else the dense one's."""

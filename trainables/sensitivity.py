@@ -21,16 +21,16 @@ from pruning.names import nearest_name
 from pruning.schedule import Schedule
 from pruning.surgery import cut
 from pruning.widths import kept_count
-from retrieval.finetune import Batches, recalibrate_batchnorm_
+from retrieval.finetune import Batches
 from tracking.files import write_atomically
 from tracking.record import BORDER
 from tracking.sensitivity import CutPoint, GroupSensitivity
 from trainables.baseline import Baseline
-from trainables.data import open_data
-from trainables.delivery import deliver, drop_training_head_, whitening_of
-from trainables.quality import examine, quality_metrics
+from trainables.data import SweepData, open_data
+from trainables.delivery import drop_training_head_, shared_whitening
+from trainables.quality import score_cut
 from trainables.scoring import score
-from trainables.settings import Settings, TrialSettings, example_image, tracing_image
+from trainables.settings import FinetuneSettings, Settings, TrialSettings, example_image, tracing_image
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,8 @@ def measure_group(
 ) -> GroupSensitivity:
     """Cut one group of the dense network at each of the probe's ratios, and score what is left.
 
-    Ratios that come to the same width are one point; those that come to the dense width are none.
+    Ratios that come to the same width are one point; those that come to the dense width are none. The quality is NaN
+    where the network has no such figure.
 
     Raises:
         ValueError: the network has no such group, or it is locked.
@@ -93,15 +94,19 @@ def measure_group(
     example = tracing_image(settings.data.image_size)
     groups = find_groups(dense, example, open_descriptor=probe.open_descriptor)
     group = _group_of(groups, group_id)
-    dense_macs = _macs(baseline.delivered(), settings)
+    delivered = baseline.delivered()
+    dense_macs, whitening = _macs(delivered, settings), shared_whitening(delivered, settings)
+    data = open_data(settings.data)
+    batches = _recalibration_batches(data, settings.finetune)
     ratio_of = {kept_count(group.width, ratio, probe.round_to): ratio for ratio in probe.ratios}
     points = []
     for kept, ratio in ratio_of.items():
         if kept < group.width:
             plan = get_method(probe.method).choose(dense, groups, probe.schedule(group_id, ratio))
             small = cut(dense, plan, example, open_descriptor=probe.open_descriptor)
-            quality, macs = _score(small, settings, baseline, probe, device)
-            points.append(CutPoint(kept=kept, quality=quality, macs_saved=dense_macs - macs))
+            network, metrics = score_cut(small, batches.epoch(0), settings, data, baseline, device, whitening)
+            quality, saved = metrics.get(probe.quality, math.nan), dense_macs - _macs(network, settings)
+            points.append(CutPoint(kept=kept, quality=quality, macs_saved=saved))
     return GroupSensitivity(group=group_id, width=group.width, points=tuple(points))
 
 
@@ -146,19 +151,9 @@ def _group_of(groups: list[PrunableGroup], group_id: str) -> PrunableGroup:
     return by_id[group_id]
 
 
-def _score(
-    network: nn.Module, settings: TrialSettings, baseline: Baseline, probe: Probe, device: torch.device
-) -> tuple[float, int]:
-    """Quality of a cut network once its BatchNorm is measured anew, NaN where it has none; its multiply-adds."""
-    data, finetune = open_data(settings.data), settings.finetune
-    steps = finetune.recalibration_steps
-    batches = Batches(data.train, data.training_reader, finetune.batch_size, finetune.seed, steps)
-    recalibrate_batchnorm_(network.to(device), batches.epoch(0), device)
-    # Against the dense network's gallery, queries must live in its space; else each network has its own whitening.
-    whitening = whitening_of(baseline.delivered()) if settings.evaluation.gallery == "dense" else None
-    delivered = deliver(network, settings, data, device, whitening)
-    metrics = quality_metrics(examine(delivered, data.select_on, settings, baseline, device))
-    return metrics.get(probe.quality, math.nan), _macs(delivered, settings)
+def _recalibration_batches(data: SweepData, finetune: FinetuneSettings) -> Batches:
+    images = data.train, data.training_reader
+    return Batches(*images, finetune.batch_size, finetune.seed, finetune.recalibration_steps)
 
 
 def _macs(delivered: nn.Module, settings: TrialSettings) -> int:

@@ -22,15 +22,23 @@ from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule
 from pruning.sparsity import pruned_share
 from pruning.surgery import Plan, cut
-from retrieval.finetune import Batches, recalibrate_batchnorm_
+from retrieval.finetune import Batches
 from retrieval.images import ImageSize
 from retrieval.onnx_model import to_onnx
 from tracking.record import EpochPoint
 from trainables.baseline import Baseline, descriptor_size
 from trainables.data import open_data
-from trainables.delivery import deliver, drop_training_head_, inner, prefix_of, rebuild, whitening_of
+from trainables.delivery import (
+    deliver,
+    drop_training_head_,
+    inner,
+    prefix_of,
+    rebuild,
+    shared_whitening,
+    whitening_of,
+)
 from trainables.objective import make_batches
-from trainables.quality import examine, quality_metrics
+from trainables.quality import score_cut
 from trainables.runnable import Outcome
 from trainables.settings import (
     DescriptorSettings,
@@ -73,8 +81,7 @@ class Trial:
         )
         delivered = baseline.delivered()
         self._dense_cost = cost_of(delivered, example)
-        # Against the dense network's gallery, queries must live in its space; else each network has its own.
-        self._whitening = whitening_of(delivered) if settings.evaluation.gallery == "dense" else None
+        self._whitening = shared_whitening(delivered, settings)
         self._dense_macs = macs_by_layer(dense, example)
         finetune, data = settings.finetune, self._data
         images = data.train, data.training_reader
@@ -219,13 +226,10 @@ class Trial:
                 self._loss.keep_(plan[group.id])
 
     def _cut_and_score(self) -> tuple[nn.Module, dict[str, float]]:
-        """The network as it would be delivered now: chosen channels removed, BatchNorm measured anew; its figures."""
+        """The network as it would be delivered now, the chosen channels removed; its figures."""
         network = self._stage.small_network()
         batches = self._stage.training.first_batches(self.settings.finetune.recalibration_steps)
-        recalibrate_batchnorm_(network, batches, self.device)
-        delivered = deliver(network, self.settings, self._data, self.device, self._whitening)
-        evaluation = examine(delivered, self._data.select_on, self.settings, self.baseline, self.device)
-        return delivered, quality_metrics(evaluation)
+        return score_cut(network, batches, self.settings, self._data, self.baseline, self.device, self._whitening)
 
     def _shape(self) -> nn.Module:
         """What the trial will deliver, but for its weights."""
