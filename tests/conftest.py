@@ -1,7 +1,10 @@
 """What many tests share: a tiny benchmark on disk, a sweep file for it, and one trained dense network."""
 
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,22 @@ enabled = false
 [search]
 trials = 4
 """
+
+
+@pytest.fixture
+def full_disk() -> Callable[..., AbstractContextManager[None]]:
+    """`with full_disk(size)`: while it lasts no file of this process grows beyond so many bytes."""
+
+    @contextmanager
+    def full(size: int = 4096) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return full
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     try:
         _write(path, content)
     except OSError as error:
-        if error.errno is not None:
-            error.filename, error.filename2 = str(path), None
-        raise
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _write(path: Path, content: bytes | str) -> None:

@@ -3,9 +3,12 @@
 import logging
 import os
 import shlex
+import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tracking.files import write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,6 +38,23 @@ def quiet_client(tracking_uri: str) -> "MlflowClient":
     # MLflow's own use of SQLAlchemy, at every query.
     warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
     return mlflow.MlflowClient(tracking_uri=tracking_uri)
+
+
+def make_sqlite_store(tracking_uri: str) -> None:
+    """Make the SQLite file of an address whole, or not at all; one that is there, and any other address, is left alone.
+
+    MLflow makes table after table for seconds. A file in which it was killed, or for which the disk was too small, it
+    could never use again.
+    """
+    if not tracking_uri.startswith(_SQLITE):
+        return
+    path = Path(tracking_uri.removeprefix(_SQLITE))
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / STORE_NAME
+        quiet_client(f"{_SQLITE}{made}").search_experiments(max_results=1)
+        write_atomically(path, made.read_bytes())
 
 
 def default_tracking_uri(folder: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.front import Front
-from tracking.mlflow_client import artifact_location, quiet_client
+from tracking.mlflow_client import artifact_location, make_sqlite_store, quiet_client
 from tracking.record import TrialRecord
 from tracking.run_map import RunMap, TrialRun, load_run_map, save_run_map
 from tracking.runs import (
@@ -99,6 +99,7 @@ class SweepRuns:
     def _connect(self) -> "MlflowClient":
         if self._client is not None:
             return self._client
+        make_sqlite_store(self._tracking_uri)
         client = quiet_client(self._tracking_uri)
         self._experiment_id = self._find_or_create_experiment(client)
         tags = {SWEEP_TAG: self._map.sweep_id}

@@ -24,6 +24,13 @@ pytestmark = pytest.mark.ray
 DRIVER = Path(__file__).with_name("simulated_sweep.py")
 SLOTS = 2
 KILLS = 10
+NO_MOUNT = 77
+# $0 python, $1 driver, $2 its storage, $3 trials, $4 where the storage lives on: the disk goes with its process.
+ON_A_SMALL_DISK = f"""
+mount -t tmpfs -o size=150k none "$2" || exit {NO_MOUNT}
+"$0" "$1" "$2" "$3" && exit 1
+mount -o remount,size=64m "$2" && "$0" "$1" "$2" "$3" && cp -r "$2" "$4"
+"""
 
 
 def start(storage: Path, trials: int, faults: str = "[]") -> "subprocess.Popen[bytes]":
@@ -109,3 +116,24 @@ def test_workers_that_raise_hang_diverge_or_die_cost_no_trial(tmp_path):
     trace = (storage / "trials" / "2" / "hung").read_text()
     assert "Timeout (0:00:08)" in trace
     assert "in happen" in trace
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_sweep_and_with_room_the_same_command_goes_on(tmp_path):
+    storage, kept, trials = tmp_path / "small", tmp_path / "kept", 12
+    storage.mkdir()
+    words = sys.executable, str(DRIVER), str(storage), str(trials), str(kept)
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, *words],
+        env=os.environ | {"PYTHONPATH": str(DRIVER.parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode == NO_MOUNT:
+        pytest.skip(f"this machine lets nobody mount a small disk: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    assert "No space left on device" in done.stderr
+    assert list(kept.glob("trials/*/record.json"))
+    assert_all_agree(kept, trials)

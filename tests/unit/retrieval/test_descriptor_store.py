@@ -1,5 +1,4 @@
 import logging
-import resource
 import subprocess
 import sys
 import time
@@ -152,14 +151,9 @@ def test_a_stored_part_is_a_view_of_its_file(tmp_path):
     assert not part_ND.flags.writeable
 
 
-def test_a_full_disk_leaves_no_half_part(images, tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (600, limits[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            store(images, tmp_path / "kept")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+def test_a_full_disk_leaves_no_half_part(images, tmp_path, full_disk):
+    with full_disk(600), pytest.raises(OSError, match="too large"):
+        store(images, tmp_path / "kept")
     assert list((tmp_path / "kept").iterdir()) == []
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 from pathlib import Path
 
 import pytest
@@ -78,17 +77,12 @@ def test_many_lines_wait_for_the_disk_once(tmp_path, monkeypatch):
     assert [log["line"] for log in journal.read_logs(0)] == list(range(20))
 
 
-def test_a_write_that_the_disk_refused_leaves_no_half_line(tmp_path):
+def test_a_write_that_the_disk_refused_leaves_no_half_line(tmp_path, full_disk):
     path = tmp_path / "journal.log"
     journal = Journal(path)
     journal.append_logs([{"line": 0}])
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, before[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            journal.append_logs([{"line": 1}])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with full_disk(path.stat().st_size + 5), pytest.raises(OSError, match="too large"):
+        journal.append_logs([{"line": 1}])
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"line": 0}]
     journal.append_logs([{"line": 2}])
     assert [log["line"] for log in Journal(path).read_logs(0)] == [0, 2]

@@ -1,9 +1,7 @@
 """The searcher over a real Optuna journal; this test plays Ray Tune, and kills itself at will."""
 
 import random
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -397,23 +395,12 @@ def test_a_front_that_stands_still_ends_the_search_also_after_a_restart(tmp_path
     assert run(searcher(tmp_path, budget=budget), tmp_path) == []
 
 
-@contextmanager
-def files_no_larger_than(size: int) -> Iterator[None]:
-    """A disk that is as good as full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_ends_the_search_and_the_same_command_goes_on(tmp_path):
+def test_a_full_disk_ends_the_search_and_the_same_command_goes_on(tmp_path, full_disk):
     run(searcher(tmp_path, trials=3), tmp_path)
     full = searcher(tmp_path, trials=6)
     config = full.suggest("a")
     leave_record(tmp_path, config)
-    with files_no_larger_than((tmp_path / "journal.log").stat().st_size + 20):
+    with full_disk((tmp_path / "journal.log").stat().st_size + 20):
         full.on_trial_complete("a", {})
         with pytest.raises(OSError, match="too large"):
             full.suggest("b")
@@ -425,11 +412,11 @@ def test_a_full_disk_ends_the_search_and_the_same_command_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("room", range(0, 2500, 250))
-def test_wherever_a_proposal_is_cut_off_by_a_full_disk_the_count_stays_exact(tmp_path, room):
+def test_wherever_a_proposal_is_cut_off_by_a_full_disk_the_count_stays_exact(tmp_path, full_disk, room):
     run(searcher(tmp_path, trials=12), tmp_path)
     full = searcher(tmp_path, trials=14)
     assert full.finished == 12
-    with files_no_larger_than((tmp_path / "journal.log").stat().st_size + room), suppress(OSError):
+    with full_disk((tmp_path / "journal.log").stat().st_size + room), suppress(OSError):
         full.suggest("a")
     again = searcher(tmp_path, trials=14)
     assert len(run(again, tmp_path)) == 2

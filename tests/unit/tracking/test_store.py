@@ -1,5 +1,6 @@
 import logging
 import math
+import time
 
 import pytest
 
@@ -219,6 +220,17 @@ def test_the_ui_s_command_is_bound_to_this_machine_and_quoted():
     command = ui_command("sqlite:////data/my sweep/mlflow.db")
     assert command == "mlflow ui --backend-store-uri 'sqlite:////data/my sweep/mlflow.db' --host 127.0.0.1"
     assert ui_command("http://tracking:5000") == "http://tracking:5000"
+
+
+def test_a_store_for_which_the_disk_was_full_is_made_once_there_is_room(make_record, tmp_path, full_disk, caplog):
+    with full_disk(100_000):
+        store = _store(tmp_path)
+        store.publish(make_record(0, 0.6, 2.0))
+        while not caplog.records:
+            time.sleep(0.05)
+    assert "cannot be written" in caplog.text
+    assert store.close() == []
+    assert list(_Shown(tmp_path).trials) == [0]
 
 
 def test_a_moved_folder_shows_all_again_and_touches_the_old_place_no_more(make_record, tmp_path, empty_database):
