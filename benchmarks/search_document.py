@@ -81,7 +81,11 @@ def _aims(results: Results, overhead: Mapping[str, float]) -> list[str]:
             f"{overhead['tell_ms']:.0f})",
             "≤ 100 ms",
         ),
-        (f"driver's CPU time a trial at {DRIVEN:,} trials", f"{overhead['driver_ms']:.0f} ms", "≤ 50 ms"),
+        (
+            f"driver's CPU time a trial at {DRIVEN:,} trials",
+            f"{overhead['driver_ms']:.0f} ms (mean of all {DRIVEN:,}: {overhead['driver_ms_of_all']:.0f} ms)",
+            "≤ 50 ms",
+        ),
         (f"driver's memory from trial 100 to {DRIVEN:,}", f"{overhead['rss_growth_mib']:+.0f} MiB", "± 50 MB"),
         (
             f"{GIVEN_TRIALS} trials of {GIVEN_SECONDS:g} s on {SLOTS} slots, over the ideal schedule",
