@@ -127,6 +127,8 @@ def _by_epochs(results: Results) -> list[str]:
         "## Scheduler: equal epochs",
         "",
         f"Rungs from {GRACE} epoch on, one trial in {REDUCTION} goes on; both are given the epochs of 64 whole trials.",
+        "The share is taken seed by seed. Where the search without rungs never gets there, all its epochs are counted",
+        "(the true share is lower); where neither does, the seed says nothing.",
         "",
         "![Hypervolume against epochs, and which trials were stopped](../pictures/search_scheduler.png)",
         "",

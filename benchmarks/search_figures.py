@@ -52,14 +52,17 @@ class Results:
     def epochs_share(self, problem: str, plain: str, stopped: str, of: str = BASELINE, goal: float = 1.0) -> Spread:
         """Epochs until a share of what `of` dominates at its end: of `stopped` over those of `plain`, seed by seed.
 
-        Where neither gets there the seed says nothing, and is left out.
+        Where `plain` never gets there, all epochs that it had are counted: the true share is lower. Where neither gets
+        there the seed says nothing, and is left out.
         """
         level, pairs = self.level(problem, of), self.runs[problem]
         shares = [
-            _share(pairs[stopped][seed].epochs_to(goal * level[seed]), run.epochs_to(goal * level[seed]))
+            pairs[stopped][seed].epochs_to(goal * level[seed])
+            / min(run.epochs_to(goal * level[seed]), float(run.epochs[-1]))
             for seed, run in pairs[plain].items()
+            if goal * level[seed] <= max(run.last, pairs[stopped][seed].last)
         ]
-        return spread([share for share in shares if not math.isnan(share)] or [math.nan])
+        return spread(shares or [math.nan])
 
     def at_epochs(self, problem: str, contender: str, share: float) -> Spread:
         """The hypervolume over H64 after a share of the epochs that the baseline's trials take."""
@@ -78,10 +81,6 @@ class Results:
             "hypervolume_over_random64": _finite(min(self.over_random(each, DEFAULT).median for each in self.runs)),
             "epochs_share": _finite(max(self.epochs_share(each, DEFAULT, DEFAULT_RUNGS).median for each in self.runs)),
         }
-
-
-def _share(stopped: float, plain: float) -> float:
-    return math.nan if math.isinf(plain) and math.isinf(stopped) else stopped / plain
 
 
 def _finite(value: float) -> float | None:

@@ -73,6 +73,15 @@ def test_the_headline_is_of_the_problem_where_it_is_worst():
     }
 
 
+def test_where_only_the_rungs_get_there_all_epochs_of_the_search_without_them_are_counted():
+    never, soon = Run(hypervolumes=(0.2, 0.4), epochs=(9, 18)), Run(hypervolumes=(0.3, 1.0), epochs=(3, 6))
+    runs = {BASELINE: SHORT, DEFAULT: never, DEFAULT_RUNGS: soon}
+    results = Results.of(("hard", name, 0, run) for name, run in runs.items())
+    assert results.epochs_share("hard", DEFAULT, DEFAULT_RUNGS, goal=0.5).median == 6 / 18
+    assert results.epochs_share("hard", DEFAULT_RUNGS, DEFAULT, goal=0.5).median == math.inf
+    assert math.isnan(results.epochs_share("hard", DEFAULT, DEFAULT_RUNGS).median)
+
+
 def test_a_rival_starts_no_trial_that_could_exceed_its_epochs():
     from optuna.samplers import RandomSampler
 
