@@ -168,7 +168,7 @@ def test_every_distractor_is_in_the_database(benchmarks: Benchmarks, format: str
     assert distractors <= benchmarks.names(found.images)
 
 
-@pytest.mark.parametrize("format", set(SOURCES) - {"market1501"})
+@pytest.mark.parametrize("format", sorted(set(SOURCES) - {"market1501"}))
 def test_the_queries_to_select_on_are_those_of_the_validation_places(benchmarks: Benchmarks, format: str) -> None:
     found = open_retrieval(benchmarks.root(format), SOURCES[format].val)
     places = {place.name: place for place in benchmarks.drawn.val.places}
