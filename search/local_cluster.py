@@ -27,6 +27,7 @@ from trainables.threads import available_threads
 
 _BIN = Path(sys.executable).parent
 _START_S, _STOP_S = 120.0, 30.0
+_AGENT_S, _AGENT_PAUSE_S = 300.0, 5.0  # each attempt to submit takes a core for seconds, which the agent needs to start
 _NO_AGENT = "No available agent to submit job"
 
 
@@ -44,12 +45,12 @@ class Head:
         variables = {"PRUNEFRONT_COMMIT": provenance()["git_commit"]}
         command += ["--working-dir", ".", "--runtime-env-json", json.dumps({"env_vars": variables})]
         command += ["--", *entrypoint]
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + _AGENT_S
         while True:
             status, early = self._run(command)
             if status == 0 or not early or time.monotonic() > deadline:
                 return status
-            time.sleep(1.0)
+            time.sleep(_AGENT_PAUSE_S)
 
     def _run(self, command: Sequence[str]) -> tuple[int, bool]:
         """Exit status, and whether it came before the head could take jobs: its agent starts after all else."""
