@@ -41,6 +41,7 @@ FEW_STEPS = {
     "finetune.epochs": 1,
     "finetune.steps_per_epoch": 1,
     "finetune.recalibration_steps": 1,
+    "sensitivity.ratios": [0.5],
     "latency.pairs": 25,
     "resources.cpus": 1,
     "resources.gpus": 0,
@@ -77,11 +78,14 @@ def test_the_file_is_valid_and_opens_the_data_in_its_format(name, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_sweep_runs_to_a_bundle_that_verifies(name, tmp_path, prunefront):
     root, changes = small(name, tmp_path)
     storage, words = tmp_path / "sweep", [word for change in changes for word in ("--set", change)]
-    swept = prunefront("sweep", SWEEPS / f"{name}.toml", "--data", root, "--storage", storage, "--trials", 1, *words)
+    swept = prunefront(
+        *("sweep", SWEEPS / f"{name}.toml", "--data", root, "--storage", storage, "--trials", 1, *words), timeout=900
+    )
     assert swept.returncode == 0, swept.stderr
     front = json.loads((storage / "front.json").read_text())
     (point,) = front["points"]
