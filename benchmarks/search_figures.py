@@ -56,12 +56,11 @@ class Results:
         there the seed says nothing, and is left out.
         """
         level, pairs = self.level(problem, of), self.runs[problem]
-        shares = [
-            pairs[stopped][seed].epochs_to(goal * level[seed])
-            / min(run.epochs_to(goal * level[seed]), float(run.epochs[-1]))
-            for seed, run in pairs[plain].items()
-            if goal * level[seed] <= max(run.last, pairs[stopped][seed].last)
-        ]
+        shares = []
+        for seed, run in pairs[plain].items():
+            wanted, other = goal * level[seed], pairs[stopped][seed]
+            if wanted <= max(run.last, other.last):
+                shares.append(other.epochs_to(wanted) / min(run.epochs_to(wanted), run.epochs[-1]))
         return spread(shares or [math.nan])
 
     def at_epochs(self, problem: str, contender: str, share: float) -> Spread:

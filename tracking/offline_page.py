@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from string import Template
 
+from tracking.looks import FONTS
+
 # The policy makes the browser itself refuse every request: the page must open, and stay silent, offline.
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -18,7 +20,7 @@ _PAGE = Template("""<!doctype html>
 :root { color-scheme: light; --ink: #1b1f24; --muted: #5c656f; --rule: #e3e6ea; --page: #f6f7f9; --card: #fff; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+  font: 15px/1.5 $fonts; }
 main { max-width: 1120px; margin: 0 auto; padding: 32px 24px 48px; }
 h1 { margin: 0; font-size: 26px; line-height: 1.2; letter-spacing: -0.01em; }
 h2 { margin: 0 0 12px; font-size: 17px; }
@@ -53,7 +55,7 @@ def offline_page(title: str, style: str, body: str) -> str:
     style: the page's own CSS rules, which stand below the shared ones and so may replace them.
     body: HTML, all names in it escaped.
     """
-    return _PAGE.substitute(title=escape(title), style=style, body=body)
+    return _PAGE.substitute(title=escape(title), fonts=FONTS, style=style, body=body)
 
 
 def key_figures(facts: Mapping[str, str]) -> str:

@@ -39,6 +39,7 @@ _UNTRAINED_LOSS, _UNTRAINED_SPREAD, _PROBE_NOISE_MAP = 3.0, 0.4, 0.01
 _LAYERS = resnet_layers()
 _GROUPS = groups_of(_LAYERS)
 _DENSE_WIDTHS = {group.id: group.width for group in _GROUPS}
+_DENSE = counted(_LAYERS, _DENSE_WIDTHS)
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ class ClosedForm(ABC):
     def costs(self, schedule: Schedule) -> dict[str, float]:
         """Counted costs, and a speedup whose latency is an overhead and what each stage's multiply-adds take."""
         widths = kept_widths(_GROUPS, schedule)
-        dense, now = counted(_LAYERS, _DENSE_WIDTHS), counted(_LAYERS, widths)
+        now = counted(_LAYERS, widths)
         return {
             **now,
-            "mac_ratio": dense["macs"] / now["macs"],
-            "compression": dense["size_bytes"] / now["size_bytes"],
+            "mac_ratio": _DENSE["macs"] / now["macs"],
+            "compression": _DENSE["size_bytes"] / now["size_bytes"],
             "speedup": self._speedup(widths),
         }
 
@@ -153,7 +154,7 @@ class ClosedForm(ABC):
             method="l1",
             quality="map",
             dense=DENSE_MAP,
-            dense_macs=self._macs(_schedule({})),
+            dense_macs=int(_DENSE["macs"]),
             ratios=_PROBE_RATIOS,
             round_to=8,
             groups=tuple(self._probe(group, list(row)) for group, row in zip(_GROUPS, points, strict=True)),
@@ -164,13 +165,10 @@ class ClosedForm(ABC):
         for ratio, (more, noise) in zip(_PROBE_RATIOS, disturbances, strict=True):
             alone = _schedule({group.id: ratio})
             quality = _map_at(more * self.load(alone)) + noise
-            saved = self._macs(_schedule({})) - self._macs(alone)
+            saved = int(_DENSE["macs"] - self.costs(alone)["macs"])
             kept = kept_widths(_GROUPS, alone)[group.id]
             points.append(CutPoint(kept=kept, quality=max(quality, 0.0), macs_saved=saved))
         return GroupSensitivity(group=group.id, width=group.width, points=tuple(points))
-
-    def _macs(self, schedule: Schedule) -> int:
-        return int(self.costs(schedule)["macs"])
 
     @cached_property
     def _sensitivity(self) -> np.ndarray:

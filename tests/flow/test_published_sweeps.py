@@ -83,9 +83,8 @@ def test_the_file_is_valid_and_opens_the_data_in_its_format(name, tmp_path):
 def test_the_sweep_runs_to_a_bundle_that_verifies(name, tmp_path, prunefront):
     root, changes = small(name, tmp_path)
     storage, words = tmp_path / "sweep", [word for change in changes for word in ("--set", change)]
-    swept = prunefront(
-        *("sweep", SWEEPS / f"{name}.toml", "--data", root, "--storage", storage, "--trials", 1, *words), timeout=900
-    )
+    words += ["--data", root, "--storage", storage, "--trials", 1]
+    swept = prunefront("sweep", SWEEPS / f"{name}.toml", *words, timeout=900)
     assert swept.returncode == 0, swept.stderr
     front = json.loads((storage / "front.json").read_text())
     (point,) = front["points"]
