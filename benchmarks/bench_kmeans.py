@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
 from benchmarks.memory import peak_extra_mib
-from pruning.quantize import kmeans_codebook
+from pruning.coding.quantize import kmeans_codebook
 
 COUNT = 25_000_000
 

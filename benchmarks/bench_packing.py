@@ -10,9 +10,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from pruning.packing import pack, unpack
-from pruning.quantize import QuantizedWeight, codebook
-from pruning.sparsity import share_mask
+from pruning.coding.packing import pack, unpack
+from pruning.coding.quantize import QuantizedWeight, codebook
+from pruning.coding.sparsity import share_mask
 
 LAYERS, ROWS, LENGTH = 25, 1000, 1000
 

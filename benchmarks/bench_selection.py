@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.memory import peak_extra_mib
 from benchmarks.plain_plfp import plain_removal_order
 from pruning.criteria import plfp_removal_order
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from pruning.methods.plfp import Plfp
 from pruning.schedule import Schedule
 from retrieval.network import build_network

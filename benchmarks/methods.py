@@ -20,7 +20,7 @@ from rich.progress import Progress, TaskID
 
 from benchmarks.methods_cases import Case, cases_of
 from benchmarks.methods_table import write_document
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from retrieval.datasets.mini import write_mini
 from search.config import load_config
 from tracking.files import write_atomically

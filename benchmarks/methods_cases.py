@@ -7,12 +7,12 @@ from math import log
 import torch
 from torch import Tensor, nn
 
+from pruning.coding.sparsity import coded_layers, weight_of
 from pruning.cost import count_macs
 from pruning.decay import default_decay
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import METHODS, get_method
 from pruning.schedule import Quantization, Schedule, Sparsity
-from pruning.sparsity import coded_layers, weight_of
 from pruning.surgery import cut
 
 TARGETS = (2, 4, 8)  # dense multiply-adds over pruned ones

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pruning.decay import default_decay
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
 from pruning.widths import can_narrow, kept_count

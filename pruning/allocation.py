@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pruning.criteria import local_scores
-from pruning.groups import PrunableGroup, filters_of
+from pruning.graph.groups import PrunableGroup, filters_of
 from pruning.widths import kept_count
 
 CAP = 0.95

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruning.groups import PrunableGroup, filters_of
+from pruning.graph.groups import PrunableGroup, filters_of
 from pruning.surgery import Plan
 
 _UNCHANGED = 1e-2  # change of the norm that counts as none, of the largest norm seen

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pruning.groups import PrunableGroup, out_channels_first
+from pruning.graph.groups import PrunableGroup, out_channels_first
 
 _STRONG_RATIO = 0.7  # from here up the papers shrink gently, because the network must have time to follow
 

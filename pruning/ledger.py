@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from pruning.groups import PrunableGroup, in_features, out_channels_first
+from pruning.graph.groups import PrunableGroup, in_features, out_channels_first
 from pruning.schedule import Schedule
 from pruning.widths import kept_count
 

@@ -14,17 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pruning.channel_axes import Axis, Followers, channel_axes, descriptor_axes
+from pruning.coding.sparsity import coded_layers
+from pruning.coding.weight_file import Integers, WeightFile
 from pruning.cost import Cost, cost_of, count_macs, macs_by_layer
-from pruning.groups import PrunableGroup
+from pruning.graph.channel_axes import Axis, Followers, channel_axes, descriptor_axes
+from pruning.graph.groups import PrunableGroup
 from pruning.names import nearest_name
 from pruning.schedule import Schedule
-from pruning.sparsity import coded_layers
 from pruning.surgery import cut, run_all
-from pruning.weight_file import Integers, WeightFile
 from pruning.widths import kept_count
 
-_ROUNDING = 1e-6  # that of `pruning.sparsity.share_mask`
+_ROUNDING = 1e-6  # that of `pruning.coding.sparsity.share_mask`
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ class CostModel:
     def metrics(self, schedule: Schedule) -> dict[str, float]:
         """What the finished trial will report: parameters, macs, size_bytes, mac_ratio and compression.
 
-        Where weights are coded, `size_bytes` is the papers' formula (`pruning.packing.size_formula_bytes`), which the
+        Where weights are coded, `size_bytes` is the papers' formula (`pruning.coding.packing.size_formula_bytes`), which the
         file itself lies above, but for what Huffman codes save. How many weights lie below a threshold is not known
         before they are trained: both sizes are left out then.
 

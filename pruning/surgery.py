@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from pruning.decay import decay_channels_
-from pruning.groups import PrunableGroup, describe_groups, in_features, out_channels_first, run_all, trace
+from pruning.graph.groups import PrunableGroup, describe_groups, in_features, out_channels_first, run_all, trace
 from pruning.names import nearest_name
 
 # Group id → the channels it keeps, ascending. A group that is not named keeps all.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pruning.allocation import Ranking, ranking_of
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.predicted_cost import CostModel
 from pruning.schedule import Schedule

@@ -15,7 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 from rich.console import Console
 from rich.progress import Progress
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from search.config import SweepConfig
 from search.errors import FailedError

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from pruning.packing import unpack
+from pruning.coding.packing import unpack
 from pruning.schedule import Schedule
 from pruning.surgery import plan_from_json
 from retrieval.descriptors import Describe, describe_with

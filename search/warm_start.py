@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from search.assembly import groups_of
 from search.first_points import Point
 from search.spread import farthest_first, middle

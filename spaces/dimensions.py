@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from spaces.answers import Answers, Kind, Question
 from spaces.params import RATIO
 from spaces.space import BITS_OFFSET, OFFSET, Space, offset_name

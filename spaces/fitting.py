@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from spaces.grid import ratios_of
 from spaces.preset import Allocation
 from spaces.space import HIGHEST_RATIO, Space, offset_name

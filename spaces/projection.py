@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from pruning.decay import default_decay
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
 from spaces.answers import Answers

@@ -8,7 +8,7 @@ from typing import Any
 
 from pruning.allocation import Ranking, ranked_ratios
 from pruning.decay import default_decay
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.base import Method
 from pruning.methods.plfp import Plfp
 from pruning.methods.registry import get_method

@@ -23,7 +23,7 @@ THEIRS = {
     "ray": ["trainables/", "search/"],
     "optuna": ["search/"],
     "mlflow": ["tracking/"],
-    "torch_pruning": ["pruning/groups.py", "pruning/surgery.py"],
+    "torch_pruning": ["pruning/graph/groups.py", "pruning/surgery.py"],
     "faiss": ["retrieval/", "trainables/threads.py"],
 }
 

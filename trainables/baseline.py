@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate
 from retrieval.finetune import Batches, BatchSource

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule

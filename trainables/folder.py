@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pruning.packing import unpack
+from pruning.coding.packing import unpack
 from tracking.files import write_atomically
 from tracking.record import EpochPoint, TrialRecord, read_record
 from trainables.watchdog import hangs

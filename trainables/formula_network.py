@@ -6,7 +6,7 @@ Letters: L layers, G groups.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 
 _IMAGE_CHANNELS, _DESCRIPTOR_SIZE = 3, 128
 _WIDTHS, _SIDES = (64, 128, 256, 512), (56, 28, 14, 7)  # of the four stages, for images of 224 pixels

@@ -20,7 +20,7 @@ import pyarrow
 from pyarrow import parquet
 from pydantic import BaseModel, ValidationError
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.predicted_cost import CostModel, kept_widths
 from pruning.schedule import Schedule
 from spaces.preset import load_preset

@@ -17,7 +17,7 @@ class Outcome:
     """What a finished trial gives: the cut network, the plan that cut it, asked against achieved, and its metrics.
 
     `network` is `nn.Identity()` where nothing was really trained. `packed` is the file of its coded weights (see
-    `pruning.packing`), None when they are plain float32.
+    `pruning.coding.packing`), None when they are plain float32.
     """
 
     network: nn.Module

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import nn
 
 from pruning.cost import count_macs
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.methods.registry import get_method
 from pruning.names import nearest_name
 from pruning.schedule import Schedule

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.predicted_cost import CostModel, kept_widths
 from pruning.schedule import Schedule
 from pruning.surgery import Plan

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
 from spaces.space import Space
 from tracking.record import EpochPoint

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from pruning.coding.quantize import QuantizedWeight, quantized_weights
+from pruning.coding.sparsity import l1_penalty, release_
 from pruning.convergence import Convergence, norm_of_chosen
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.methods.trained_pq import Phase, begin_, phases_of, resume_
-from pruning.quantize import QuantizedWeight, quantized_weights
 from pruning.schedule import Schedule
-from pruning.sparsity import l1_penalty, release_
 from pruning.surgery import Plan
 from trainables.training import Training
 

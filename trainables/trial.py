@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pruning.coding.packing import pack, size_formula_bytes
+from pruning.coding.sparsity import pruned_share
 from pruning.cost import Cost, cost_of, macs_by_layer
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.ledger import ledger
 from pruning.methods.registry import get_method
-from pruning.packing import pack, size_formula_bytes
 from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule
-from pruning.sparsity import pruned_share
 from pruning.surgery import Plan, cut
 from retrieval.finetune import Batches
 from retrieval.images import ImageSize

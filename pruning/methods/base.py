@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.decay import decay_channels_, default_decay
-from pruning.groups import PrunableGroup, filters_of
+from pruning.graph.groups import PrunableGroup, filters_of
 from pruning.names import nearest_name
 from pruning.surgery import Plan
 from pruning.widths import can_narrow, kept_count

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pruning.groups import PrunableGroup
+from pruning.coding.quantize import quantize_
+from pruning.coding.sparsity import coded_layers, hold_masks_, magnitude_mask, share_mask, weight_of
+from pruning.graph.groups import PrunableGroup
 from pruning.methods.base import Method
 from pruning.names import nearest_name
-from pruning.quantize import quantize_
-from pruning.sparsity import coded_layers, hold_masks_, magnitude_mask, share_mask, weight_of
 
 if TYPE_CHECKING:
     from pruning.schedule import Quantization, Schedule, Sparsity

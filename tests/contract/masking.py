@@ -5,7 +5,7 @@ from copy import deepcopy
 from torch import nn
 
 from pruning.decay import decay_channels_
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.surgery import Plan
 
 

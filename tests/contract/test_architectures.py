@@ -17,7 +17,7 @@ from torchvision.models import (
 )
 
 from pruning.cost import count_macs, macs_by_layer
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.ledger import ledger
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut, plan_from_json, plan_to_json

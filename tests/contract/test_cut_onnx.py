@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from pruning.surgery import cut
 from retrieval.descriptors import describe_with
 from retrieval.network import POOLINGS, build_network

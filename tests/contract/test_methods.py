@@ -10,7 +10,7 @@ import torch
 from contract.masking import masked
 from torch import Tensor, nn
 
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from pruning.methods.base import Method
 from pruning.methods.registry import METHODS
 from pruning.schedule import Schedule

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pruning.allocation import block_of, ranked_ratios, ranking_of
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 
 
 def group(name: str) -> PrunableGroup:

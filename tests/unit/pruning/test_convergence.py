@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pruning.convergence import Convergence, norm_of_chosen
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 
 PLAN, OTHER = {"a": (0, 1)}, {"a": (0, 2)}
 

@@ -4,7 +4,7 @@ from torch import nn
 from torchvision.models import DenseNet
 
 from pruning.decay import decay_channels_
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 
 EXAMPLE_NCHW = torch.randn(1, 3, 32, 32)
 

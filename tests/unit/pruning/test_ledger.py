@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.cost import count_macs, macs_by_layer
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from pruning.ledger import LedgerRow, ledger
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule

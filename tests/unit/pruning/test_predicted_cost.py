@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torchvision.models import DenseNet, mobilenet_v3_small, resnet18
 
+from pruning.coding.packing import size_formula_bytes
+from pruning.coding.quantize import quantize_, quantized_weights
+from pruning.coding.sparsity import coded_layers, hold_masks_, release_, share_mask
 from pruning.cost import cost_of
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.methods.trained_pq import layer_bits
-from pruning.packing import size_formula_bytes
 from pruning.predicted_cost import CostModel
-from pruning.quantize import quantize_, quantized_weights
 from pruning.schedule import Quantization, Schedule, Sparsity
-from pruning.sparsity import coded_layers, hold_masks_, release_, share_mask
 from pruning.surgery import cut
 from retrieval.multiscale import MultiScale
 from retrieval.network import build_network

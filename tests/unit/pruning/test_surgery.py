@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from pruning.decay import decay_channels_
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from pruning.surgery import Plan, cut, plan_from_json, plan_to_json
 
 EXAMPLE_NCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from pruning.surgery import cut
 from retrieval.network import BACKBONES, POOLINGS, build_network
 

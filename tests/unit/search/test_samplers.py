@@ -3,7 +3,7 @@
 import pytest
 from optuna.trial import TrialState
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from search.exclusions import EXCLUSIONS_UNTIL_GIVEN_UP, AllExcludedError, Exclusions, check_reachable
 from search.first_points import spread_out
 from search.journal import open_study

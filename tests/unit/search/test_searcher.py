@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
 from search.budget import Budget, Stall
 from search.exclusions import EXCLUSIONS_UNTIL_GIVEN_UP

@@ -8,7 +8,7 @@ import pytest
 import ray
 import torch
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from search.config import SweepConfig, load_config
 from search.errors import FailedError
 from search.sensitivity import groups_to_measure, sensitivity_map

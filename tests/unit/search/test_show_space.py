@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from search.show_space import space_summary, space_table
 from spaces.preset import load_preset
 from spaces.space import Space

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
 from search.warm_start import points_of_front, warm_points
 from spaces.answers import Answers

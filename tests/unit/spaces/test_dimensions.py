@@ -1,7 +1,7 @@
 import optuna
 import pytest
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from spaces.dimensions import Dimension, dimensions, is_conditional
 from spaces.preset import load_preset, preset_names
 from spaces.space import Space

@@ -2,7 +2,7 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from spaces.preset import load_preset
 from spaces.projection import project, project_schedule, project_stages
 from spaces.space import Space

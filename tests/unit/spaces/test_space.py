@@ -2,7 +2,7 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 from spaces.preset import load_preset, preset_names
 from spaces.space import HIGHEST_RATIO, Space
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pruning.packing import unpack
+from pruning.coding.packing import unpack
 from pruning.schedule import Quantization, Schedule
 from retrieval.images import ImageReader
 from retrieval.onnx_model import describe_in, open_session, to_onnx

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from pruning.cost import cost_of
-from pruning.groups import PrunableGroup, find_groups
+from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
 from pruning.surgery import cut

@@ -7,7 +7,7 @@ import torch
 
 from pruning.cost import count_macs
 from pruning.criteria import l1_scores
-from pruning.groups import filters_of, find_groups
+from pruning.graph.groups import filters_of, find_groups
 from pruning.surgery import cut
 from retrieval.descriptors import describe_with
 from retrieval.evaluate import evaluate

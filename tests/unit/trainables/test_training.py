@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 
-from pruning.groups import find_groups
+from pruning.graph.groups import find_groups
 from retrieval.datasets.base import TrainingSet
 from retrieval.datasets.folders import load_folder_per_class
 from retrieval.datasets.mini import MiniSettings, write_mini

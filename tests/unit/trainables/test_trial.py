@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from pruning.packing import unpack
+from pruning.coding.packing import unpack
 from pruning.schedule import Quantization, Schedule
 from retrieval.latency import Speedup
 from tracking.record import METRICS

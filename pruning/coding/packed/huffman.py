@@ -14,7 +14,7 @@ Letters: N symbols in the order of the data, S symbols of the alphabet, L bits o
 import numpy as np
 from numpy.typing import NDArray
 
-from pruning.packed.bits import field_bytes, pack_fields, unpack_fields
+from pruning.coding.packed.bits import field_bytes, pack_fields, unpack_fields
 
 LONGEST_BITS = 15  # a length fits into 4 bits, a table of all words into 32768 rows
 BLOCK_SYMBOLS = 512

@@ -12,8 +12,8 @@ from typing import Annotated, Literal, TypeAlias
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from pruning.packed.bits import field_bytes
-from pruning.packed.positions import Dense, Form
+from pruning.coding.packed.bits import field_bytes
+from pruning.coding.packed.positions import Dense, Form
 
 _MOST_ELEMENTS = 2**48  # of one tensor; sizes stay far from what 64 bits can count
 

@@ -4,7 +4,7 @@ The format is described in docs/packed-format.md.
 
 Source: the stages of Han et al., ICLR 2016 (sections 2 to 4), as used by Saha et al., ACPR 2017.
 Differs from the papers: each tensor takes the cheapest of several forms, decided by exact byte counts. What
-differs in each form is told in `pruning/packed/positions.py` and `pruning/packed/huffman.py`.
+differs in each form is told in `pruning/coding/packed/positions.py` and `pruning/coding/packed/huffman.py`.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pruning.coding.packed.file import PackedEntry, read_file, write_file
+from pruning.coding.packed.index import DTYPES, RawEntry, WeightEntry
+from pruning.coding.packed.weight import check_weight, pack_weight, read_weight
+from pruning.coding.quantize import QuantizedWeight
 from pruning.names import nearest_name
-from pruning.packed.file import PackedEntry, read_file, write_file
-from pruning.packed.index import DTYPES, RawEntry, WeightEntry
-from pruning.packed.weight import check_weight, pack_weight, read_weight
-from pruning.quantize import QuantizedWeight
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pruning.packed.bits import field_bytes, pack_fields, unpack_fields
+from pruning.coding.packed.bits import field_bytes, pack_fields, unpack_fields
 
 
 @pytest.mark.parametrize("width", range(1, 17))

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from pruning.packed.file import HEADER, MAGIC, VERSION, read_file
-from pruning.packing import describe, pack, unpack, unpack_quantized
-from pruning.quantize import QuantizedWeight
+from pruning.coding.packed.file import HEADER, MAGIC, VERSION, read_file
+from pruning.coding.packing import describe, pack, unpack, unpack_quantized
+from pruning.coding.quantize import QuantizedWeight
 
 Index = list[dict[str, Any]]
 HUGE: list[Any] = [-1, 2**31, 2**40, 2**63, 2**64, 10**30, 1.5, True, None, "4", [], {}]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from pruning.packed.bits import field_bytes, pack_fields, unpack_fields
+from pruning.coding.packed.bits import field_bytes, pack_fields, unpack_fields
 
 NARROWEST_GAP_BITS = 2  # 1 bit would be a bitmap
 WIDEST_GAP_BITS = 12  # so that no entry stands for more than 4095 weights

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from pruning.sparsity import (
+from pruning.coding.sparsity import (
     coded_layers,
     hold_masks_,
     l1_penalty,

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pruning.packed.huffman import count_symbols
-from pruning.packed.weight import possible_entries, read_weight, write_weight
-from pruning.packing import PackedTensor, describe, pack, size_formula_bytes, unpack, unpack_quantized
-from pruning.quantize import QuantizedWeight
+from pruning.coding.packed.huffman import count_symbols
+from pruning.coding.packed.weight import possible_entries, read_weight, write_weight
+from pruning.coding.packing import PackedTensor, describe, pack, size_formula_bytes, unpack, unpack_quantized
+from pruning.coding.quantize import QuantizedWeight
 
 SHAPES = [(0,), (4, 0, 3), (1,), (7,), (3, 5), (8, 4, 3, 3), (33, 65)]
 PRUNED = [0.0, 0.3, 0.9, 0.999, 1.0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pruning.shuffles import shuffles_refused
+from pruning.graph.shuffles import shuffles_refused
 
 IMAGES_NCHW = torch.randn(2, 3, 8, 8)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from pruning.groups import PrunableGroup
+from pruning.graph.groups import PrunableGroup
 
 
 class Axis(NamedTuple):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import alexnet, mobilenet_v2, mobilenet_v3_small, resnet18, resnet50, shufflenet_v2_x0_5
 
-from pruning.groups import PrunableGroup, filters_of, find_groups
+from pruning.graph.groups import PrunableGroup, filters_of, find_groups
 
 EXAMPLE_NCHW = torch.randn(1, 3, 32, 32)
 

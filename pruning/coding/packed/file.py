@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pruning.packed.index import Entry, index_from_json, index_to_json
+from pruning.coding.packed.index import Entry, index_from_json, index_to_json
 
 MAGIC = b"\x89PFRONT\n"  # no text, and spoiled by any program that changes line ends
 VERSION = 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.packed.huffman import BLOCK_SYMBOLS, code_lengths, count_symbols, decode, encode, encoded_bytes
+from pruning.coding.packed.huffman import BLOCK_SYMBOLS, code_lengths, count_symbols, decode, encode, encoded_bytes
 
 
 def skewed_symbols(count: int, alphabet: int, seed: int = 0) -> NDArray[np.uint16]:

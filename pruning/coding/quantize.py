@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pruning.per_group import FEWEST_BITS, MOST_BITS
-from pruning.sparsity import (
+from pruning.coding.sparsity import (
     MaskedWeight,
     checked_layers,
     checked_weight,
@@ -23,6 +22,7 @@ from pruning.sparsity import (
     replace_,
     weight_of,
 )
+from pruning.per_group import FEWEST_BITS, MOST_BITS
 
 Grid: TypeAlias = Literal["kmeans", "uniform"]
 Floats: TypeAlias = NDArray[np.floating]

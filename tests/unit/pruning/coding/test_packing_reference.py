@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pruning.packing import describe, pack
-from pruning.quantize import QuantizedWeight
+from pruning.coding.packing import describe, pack
+from pruning.coding.quantize import QuantizedWeight
 
 
 def bits_of(data: bytes) -> str:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from pruning.quantize import Grid, codebook, kmeans_codebook, quantize_, quantized_weights, uniform_grid
-from pruning.sparsity import coded_layers, hold_masks_, pruned_share, release_, share_mask
+from pruning.coding.quantize import Grid, codebook, kmeans_codebook, quantize_, quantized_weights, uniform_grid
+from pruning.coding.sparsity import coded_layers, hold_masks_, pruned_share, release_, share_mask
 
 IMAGES_NCHW = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(7))
 GRIDS: tuple[Grid, ...] = ("kmeans", "uniform")

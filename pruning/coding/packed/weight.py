@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pruning.packed import huffman
-from pruning.packed.bits import pack_fields, unpack_fields
-from pruning.packed.file import PackedEntry
-from pruning.packed.index import WeightEntry
-from pruning.packed.positions import Dense, possible_forms, read_positions, write_positions
-from pruning.quantize import QuantizedWeight
+from pruning.coding.packed import huffman
+from pruning.coding.packed.bits import pack_fields, unpack_fields
+from pruning.coding.packed.file import PackedEntry
+from pruning.coding.packed.index import WeightEntry
+from pruning.coding.packed.positions import Dense, possible_forms, read_positions, write_positions
+from pruning.coding.quantize import QuantizedWeight
 
 
 def pack_weight(name: str, weight: QuantizedWeight, *, huffman_allowed: bool) -> PackedEntry:

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from pruning.stages import areas_recorded, stages_of
+from pruning.graph.resolutions import areas_recorded, stages_of
 
 
 class Gate(nn.Module):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pruning.packed.positions import (
+from pruning.coding.packed.positions import (
     NARROWEST_GAP_BITS,
     WIDEST_GAP_BITS,
     Bitmap,

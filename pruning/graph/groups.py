@@ -15,10 +15,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from pruning.additions import adds_layers, is_depthwise
-from pruning.separable import ends_channels, is_one_column, is_separable, is_shifted
-from pruning.shuffles import shuffles_refused
-from pruning.stages import areas_recorded, stages_of
+from pruning.graph.additions import adds_layers, is_depthwise
+from pruning.graph.resolutions import areas_recorded, stages_of
+from pruning.graph.separable import ends_channels, is_one_column, is_separable, is_shifted
+from pruning.graph.shuffles import shuffles_refused
 
 _OPTYPE = tp.ops.OPTYPE
 

@@ -1,0 +1,1 @@
+"""Weights in few bits: single weights pruned, the others quantized to codebooks, and the file that holds them."""

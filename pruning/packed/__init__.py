@@ -1,1 +1,0 @@
-"""The parts of a packed file: header, index, positions, codes. The way in is `pruning.packing`."""
