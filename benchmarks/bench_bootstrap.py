@@ -6,7 +6,7 @@ python -m pytest benchmarks/bench_bootstrap.py
 import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from retrieval.significance import compare, map_interval
+from retrieval.evaluation.significance import compare, map_interval
 
 APS_Q = np.random.default_rng(0).uniform(size=500)
 

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from retrieval.descriptors import describe_with, extract
+from retrieval.descriptors.extract import describe_with, extract
+from retrieval.descriptors.prefetch import read_batches
 from retrieval.images import ImageReader
-from retrieval.network import build_network
-from retrieval.prefetch import read_batches
+from retrieval.networks.network import build_network
 
 IMAGES, BATCH, ROUNDS = 48, 16, 5
 

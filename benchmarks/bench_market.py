@@ -9,7 +9,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.memory import peak_extra_mib
 from benchmarks.plain_ranking import plain_market_map_step
-from retrieval.metrics import evaluate_market
+from retrieval.evaluation.metrics import evaluate_market
 
 QUERIES, RIGHT, BACKGROUND, JUNK, IDENTITIES = 3368, 13_115, 2798, 3819, 750
 

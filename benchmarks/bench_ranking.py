@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from benchmarks.memory import peak_extra_mib
 from benchmarks.plain_ranking import plain_revisited
 from retrieval.datasets.base import Images, Query, RetrievalSet
-from retrieval.evaluate import score
+from retrieval.evaluation.evaluate import score
 
 IMAGES, BASE, QUERIES, SIZE, ROUNDS = 1_004_993, 4_993, 70, 512, 5
 NAMED = (50, 50, 60)

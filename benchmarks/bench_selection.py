@@ -16,7 +16,7 @@ from pruning.criteria import plfp_removal_order
 from pruning.graph.groups import find_groups
 from pruning.methods.plfp import Plfp
 from pruning.schedule import Schedule
-from retrieval.network import build_network
+from retrieval.networks.network import build_network
 
 
 def layer(filters: int, length: int) -> Tensor:

@@ -21,7 +21,7 @@ from rich.progress import Progress, TaskID
 from benchmarks.methods_cases import Case, cases_of
 from benchmarks.methods_table import write_document
 from pruning.graph.groups import find_groups
-from retrieval.datasets.mini import write_mini
+from retrieval.datasets.miniature.mini import write_mini
 from search.config import load_config
 from tracking.files import write_atomically
 from tracking.provenance import provenance

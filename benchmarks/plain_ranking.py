@@ -1,6 +1,6 @@
 """Retrieval metrics off fully sorted rankings, as the benchmarks' published evaluations compute them.
 
-What `retrieval.evaluate` and `retrieval.metrics` must equal, and are timed against.
+What `retrieval.evaluation.evaluate` and `retrieval.evaluation.metrics` must equal, and are timed against.
 """
 
 from collections.abc import Sequence

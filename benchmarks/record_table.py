@@ -29,7 +29,7 @@ from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
 from pruning.widths import can_narrow, kept_count
-from retrieval.datasets.mini import write_mini
+from retrieval.datasets.miniature.mini import write_mini
 from search.config import load_config
 from spaces.params import params_of
 from tracking.files import write_atomically

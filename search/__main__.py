@@ -50,7 +50,7 @@ def mini(
 
     Example: python -m search mini --out data/mini --seed 0
     """
-    from retrieval.datasets.mini import write_mini
+    from retrieval.datasets.miniature.mini import write_mini
 
     console = Console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -99,7 +99,7 @@ def train(
     """
     import torch
 
-    from retrieval.weights import published_weights
+    from retrieval.networks.weights import published_weights
     from search.config import load_config
     from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
     from trainables.data import check_images, open_data

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval.datasets import signs
+from retrieval.datasets import format_detection as signs
 from retrieval.datasets.base import Images, RetrievalSet, TrainingSet
 from retrieval.datasets.distractors import load_flickr100k, load_revisitop1m
 from retrieval.datasets.formats import FORMATS, Format, Source, open_retrieval, open_training, recognise

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from retrieval.latency import LatencySettings
+from retrieval.runtime.latency import LatencySettings
 from search.budget import Budget, Stall
 from search.overrides import replace_keys_
 from search.samplers import DEFAULT_SAMPLER, make_sampler

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.datasets.image_files import list_images
-from retrieval.descriptor_files import write_parquet
-from retrieval.descriptors import Progress
+from retrieval.descriptors.extract import Progress
+from retrieval.descriptors.files import write_parquet
+from retrieval.descriptors.prefetch import Item
+from retrieval.descriptors.store import Kind, data_digest, extract_stored, store_key
 from retrieval.images import ImageReader
-from retrieval.onnx_model import describe_in, open_session
-from retrieval.prefetch import Item
-from retrieval.store import Kind, data_digest, extract_stored, store_key
+from retrieval.runtime.onnx_model import describe_in, open_session
 from search.export import NetworkCard
 from tracking.provenance import provenance
 from trainables.threads import available_threads

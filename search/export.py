@@ -14,7 +14,7 @@ from torch import nn
 from pruning.schedule import Schedule
 from pruning.surgery import plan_to_json
 from retrieval.images import IMAGENET_MEAN, IMAGENET_STD
-from retrieval.onnx_model import to_onnx
+from retrieval.runtime.onnx_model import to_onnx
 from search.config import SweepConfig
 from search.storage import SweepStorage
 from tracking.front import read_front

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import ray
 
-from retrieval.latency import Speedup
-from retrieval.weights import published_weights
+from retrieval.networks.weights import published_weights
+from retrieval.runtime.latency import Speedup
 from tracking.record import EpochPoint
 from trainables.assigned import take_assigned
 from trainables.baseline import need_baseline, train_baseline

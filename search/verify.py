@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from pruning.coding.packing import unpack
 from pruning.schedule import Schedule
 from pruning.surgery import plan_from_json
-from retrieval.descriptors import Describe, describe_with
-from retrieval.evaluate import evaluate
-from retrieval.onnx_model import describe_in, open_session
+from retrieval.descriptors.extract import Describe, describe_with
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.runtime.onnx_model import describe_in, open_session
 from search.errors import BadInputError, FailedError, input_is_checked
 from search.export import CHECKSUMS, NetworkCard, contents_of
 from trainables.baseline import build_dense

@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 
-from retrieval.store import PART_SIZE
+from retrieval.descriptors.store import PART_SIZE
 
 _LOOK_SECONDS, _SAY_SECONDS = 2.0, 60.0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from retrieval.datasets.mini import MiniSettings, write_mini
-from retrieval.latency import LatencySettings
+from retrieval.datasets.miniature.mini import MiniSettings, write_mini
+from retrieval.runtime.latency import LatencySettings
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.settings import (
     DataSettings,

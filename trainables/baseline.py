@@ -14,15 +14,15 @@ import torch
 from torch import nn
 
 from pruning.graph.groups import PrunableGroup, find_groups
-from retrieval.descriptors import describe_with
-from retrieval.evaluate import evaluate
-from retrieval.finetune import Batches, BatchSource
-from retrieval.index import check_factory
-from retrieval.losses import Loss, Matched
-from retrieval.netvlad import NetVLAD
-from retrieval.network import build_network
-from retrieval.onnx_model import to_onnx
-from retrieval.weights import load_weights
+from retrieval.descriptors.extract import describe_with
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.index import check_factory
+from retrieval.networks.netvlad import NetVLAD
+from retrieval.networks.network import build_network
+from retrieval.networks.weights import load_weights
+from retrieval.runtime.onnx_model import to_onnx
+from retrieval.training.loop import Batches, BatchSource
+from retrieval.training.losses import Loss, Matched
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
 from trainables.data import SweepData, open_data, training_fingerprint

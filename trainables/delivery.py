@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from retrieval.descriptors import describe_with
-from retrieval.multiscale import MultiScale, power_of
-from retrieval.reid import ReIDNetwork
-from retrieval.whitening import Whitened, Whitening, fit_whitening
+from retrieval.descriptors.extract import describe_with
+from retrieval.networks.multiscale import MultiScale, power_of
+from retrieval.networks.reid import ReIDNetwork
+from retrieval.networks.whitening import Whitened, Whitening, fit_whitening
 from trainables.data import SweepData
 from trainables.settings import DescriptorSettings, TrialSettings
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from retrieval.finetune import Batches, BatchSource
 from retrieval.images import height_and_width
-from retrieval.sampling import ClassBatches
-from retrieval.tuples import TupleBatches
+from retrieval.training.loop import Batches, BatchSource
+from retrieval.training.sampling import ClassBatches
+from retrieval.training.tuples import TupleBatches
 from trainables.baseline import build_dense
 from trainables.data import open_data
 from trainables.objective import make_batches

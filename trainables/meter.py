@@ -5,7 +5,7 @@ from typing import Any
 
 import ray
 
-from retrieval.latency import LatencySettings, Speedup, paired_speedup
+from retrieval.runtime.latency import LatencySettings, Speedup, paired_speedup
 from trainables.speeds import read_speed, write_speed
 from trainables.threads import use_threads
 
@@ -34,7 +34,7 @@ class MeterClient:
         self._actor = actor  # Ray gives its handles no useful type
 
     def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None = None) -> Speedup:
-        """Wait for the meter to be free, and measure (see `retrieval.latency.paired_speedup`).
+        """Wait for the meter to be free, and measure (see `retrieval.runtime.latency.paired_speedup`).
 
         Args:
             keep: file that keeps the measurement; what it holds already is the answer. None measures in any case.

@@ -1,9 +1,9 @@
 """From the settings of a loss to the loss itself, and to the batches that it trains on."""
 
-from retrieval.finetune import Batches, BatchSource
-from retrieval.losses import BatchHard, Contrastive, CosineSoftmax, Loss, ReIDPair, Triplet
-from retrieval.sampling import ClassBatches
-from retrieval.tuples import TupleBatches
+from retrieval.training.loop import Batches, BatchSource
+from retrieval.training.losses import BatchHard, Contrastive, CosineSoftmax, Loss, ReIDPair, Triplet
+from retrieval.training.sampling import ClassBatches
+from retrieval.training.tuples import TupleBatches
 from trainables.settings import LossSettings
 
 _LOSSES: dict[str, type[Loss]] = {

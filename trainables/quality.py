@@ -9,13 +9,13 @@ from pydantic import JsonValue
 from torch import nn
 
 from retrieval.datasets.base import RetrievalSet
-from retrieval.descriptors import describe_with, extract
-from retrieval.evaluate import Evaluation, score
-from retrieval.finetune import Batch, recalibrate_batchnorm_
-from retrieval.prefetch import Item
-from retrieval.significance import map_interval
-from retrieval.store import data_digest, extract_stored, store_key, weights_digest
-from retrieval.whitening import Whitening
+from retrieval.descriptors.extract import describe_with, extract
+from retrieval.descriptors.prefetch import Item
+from retrieval.descriptors.store import data_digest, extract_stored, store_key, weights_digest
+from retrieval.evaluation.evaluate import Evaluation, score
+from retrieval.evaluation.significance import map_interval
+from retrieval.networks.whitening import Whitening
+from retrieval.training.loop import Batch, recalibrate_batchnorm_
 from tracking.provenance import provenance
 from trainables.baseline import Baseline
 from trainables.data import SweepData, open_data

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from pruning.cost import cost_of
-from retrieval.index import EXACT
-from retrieval.onnx_model import to_onnx
+from retrieval.evaluation.index import EXACT
+from retrieval.runtime.onnx_model import to_onnx
 from tracking.record import METRICS
 from trainables.baseline import Baseline
 from trainables.data import open_data

@@ -21,7 +21,7 @@ from pruning.names import nearest_name
 from pruning.schedule import Schedule
 from pruning.surgery import cut
 from pruning.widths import kept_count
-from retrieval.finetune import Batches
+from retrieval.training.loop import Batches
 from tracking.files import write_atomically
 from tracking.record import BORDER
 from tracking.sensitivity import CutPoint, GroupSensitivity

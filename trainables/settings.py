@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from retrieval.datasets.formats import Source
 from retrieval.images import ImageSize, height_and_width
-from retrieval.latency import LatencySettings
-from retrieval.network import BACKBONES, POOLINGS, choose
+from retrieval.networks.network import BACKBONES, POOLINGS, choose
+from retrieval.runtime.latency import LatencySettings
 
 _TRACED_SIDE, _LEAST_SIDE = 128, 64
 
@@ -88,7 +88,7 @@ class EvaluationSettings(Settings):
 
 
 class NetworkSettings(Settings):
-    """The dense network, as `retrieval.network.build_network` takes it."""
+    """The dense network, as `retrieval.networks.network.build_network` takes it."""
 
     name: str
     pooling: str = "gem"
@@ -119,7 +119,7 @@ _LOSSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 class LossSettings(Settings):
-    """[loss]: what the dense network and the trials are trained with (see `retrieval.losses`).
+    """[loss]: what the dense network and the trials are trained with (see `retrieval.training.losses`).
 
     None is the value that the loss was published with; a value that the loss does not know is an error. contrastive and
     triplet train on batches of `batch_size` tuples, batch_hard and reid on `classes_per_batch` × `images_per_class`

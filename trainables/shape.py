@@ -7,7 +7,7 @@ from pruning.graph.groups import PrunableGroup
 from pruning.predicted_cost import CostModel, kept_widths
 from pruning.schedule import Schedule
 from pruning.surgery import Plan
-from retrieval.whitening import Whitening
+from retrieval.networks.whitening import Whitening
 from trainables.baseline import Baseline
 from trainables.delivery import prefix_of
 from trainables.settings import example_image, tracing_image

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from retrieval.latency import LatencySettings, Speedup, paired_speedup
+from retrieval.runtime.latency import LatencySettings, Speedup, paired_speedup
 from tracking.files import write_atomically
 from trainables.settings import TrialSettings
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from retrieval.finetune import Batch, BatchSource, train_epoch
-from retrieval.losses import Loss
+from retrieval.training.loop import Batch, BatchSource, train_epoch
+from retrieval.training.losses import Loss
 
 
 class Training:

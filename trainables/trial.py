@@ -22,9 +22,9 @@ from pruning.methods.registry import get_method
 from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut
-from retrieval.finetune import Batches
 from retrieval.images import ImageSize
-from retrieval.onnx_model import to_onnx
+from retrieval.runtime.onnx_model import to_onnx
+from retrieval.training.loop import Batches
 from tracking.record import EpochPoint
 from trainables.baseline import Baseline, descriptor_size
 from trainables.data import open_data

@@ -20,7 +20,7 @@ Box = tuple[float, float, float, float]
 Indices = NDArray[np.int64]
 
 Protocol = Literal["classic", "revisited", "market", "places"]
-"""How a ranking is scored: the tables of `retrieval.evaluate`."""
+"""How a ranking is scored: the tables of `retrieval.evaluation.evaluate`."""
 
 
 def _none() -> Indices:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from retrieval.datasets import signs
+from retrieval.datasets import format_detection as signs
 from retrieval.datasets.base import RetrievalSet, TrainingSet
 
 # The loaders are imported where they are called: scipy and pyarrow take a while, and every worker would pay for them.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
-from retrieval.metrics import positives_within
+from retrieval.evaluation.metrics import positives_within
 
 POSITIVE_METRES = 25.0
 """A database image at most so far from a query is a right answer."""

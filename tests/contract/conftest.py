@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from retrieval.netvlad import NetVLAD
+from retrieval.networks.netvlad import NetVLAD
 
 
 def convolution(ins: int, outs: int, size: int = 3, groups: int = 1) -> nn.Sequential:

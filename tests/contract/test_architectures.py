@@ -21,7 +21,7 @@ from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.ledger import ledger
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut, plan_from_json, plan_to_json
-from retrieval.network import BACKBONES, POOLINGS, build_network
+from retrieval.networks.network import BACKBONES, POOLINGS, build_network
 
 HEADS = [*POOLINGS, "reid"]
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from pruning.graph.groups import find_groups
 from pruning.surgery import cut
-from retrieval.descriptors import describe_with
-from retrieval.network import POOLINGS, build_network
-from retrieval.onnx_model import describe_in, open_session, to_onnx
+from retrieval.descriptors.extract import describe_with
+from retrieval.networks.network import POOLINGS, build_network
+from retrieval.runtime.onnx_model import describe_in, open_session, to_onnx
 
 EXAMPLE_NCHW = torch.zeros(1, 3, 64, 64)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.mini import MiniSettings, write_mini
+from retrieval.datasets.miniature.mini import MiniSettings, write_mini
 from search.config import load_config
 from trainables.data import open_data
 

@@ -21,9 +21,9 @@ from pruning.methods.trained_pq import layer_bits
 from pruning.predicted_cost import CostModel
 from pruning.schedule import Quantization, Schedule, Sparsity
 from pruning.surgery import cut
-from retrieval.multiscale import MultiScale
-from retrieval.network import build_network
-from retrieval.whitening import Whitened, Whitening
+from retrieval.networks.multiscale import MultiScale
+from retrieval.networks.network import build_network
+from retrieval.networks.whitening import Whitened, Whitening
 
 EXAMPLE_NCHW = torch.zeros(1, 3, 64, 64)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.mini import MiniSettings, write_mini
-from retrieval.datasets.mini_formats.registry import WRITERS
+from retrieval.datasets.miniature.formats.registry import WRITERS
+from retrieval.datasets.miniature.mini import MiniSettings, write_mini
 from search.check import describe_data, find_data_sets
 
 SMALL = MiniSettings(

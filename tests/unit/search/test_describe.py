@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.descriptor_files import read_parquet
+from retrieval.descriptors.files import read_parquet
 from retrieval.images import UnreadableImagesError
-from retrieval.network import build_network
-from retrieval.onnx_model import to_onnx
+from retrieval.networks.network import build_network
+from retrieval.runtime.onnx_model import to_onnx
 from search.describe import describe_folder, plan_description
 from search.export import NetworkCard
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings

@@ -12,7 +12,7 @@ from PIL import Image
 from pruning.coding.packing import unpack
 from pruning.schedule import Quantization, Schedule
 from retrieval.images import ImageReader
-from retrieval.onnx_model import describe_in, open_session, to_onnx
+from retrieval.runtime.onnx_model import describe_in, open_session, to_onnx
 from trainables.baseline import _appearing, dense_groups, find_baseline, need_baseline, train_baseline
 from trainables.data import open_data
 from trainables.delivery import whitening_of

@@ -4,9 +4,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from retrieval.latency import LatencySettings, Speedup
-from retrieval.network import build_network
-from retrieval.onnx_model import to_onnx
+from retrieval.networks.network import build_network
+from retrieval.runtime.latency import LatencySettings, Speedup
+from retrieval.runtime.onnx_model import to_onnx
 from trainables.meter import Meter
 from trainables.speeds import Pair, Speeds, pair_key, read_speed, write_speed
 

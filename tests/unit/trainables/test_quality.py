@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pruning.schedule import Schedule
-from retrieval.datasets.mini import MiniSettings, write_mini
-from retrieval.store import extract_stored
+from retrieval.datasets.miniature.mini import MiniSettings, write_mini
+from retrieval.descriptors.store import extract_stored
 from tracking.record import METRICS, TrialRecord
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.data import open_data

@@ -12,7 +12,7 @@ from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
 from pruning.surgery import cut
-from retrieval.latency import LatencySettings
+from retrieval.runtime.latency import LatencySettings
 from tracking.record import EpochPoint, TrialRecord
 from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap
 from trainables.baseline import build_dense

@@ -9,9 +9,9 @@ from pruning.cost import count_macs
 from pruning.criteria import l1_scores
 from pruning.graph.groups import filters_of, find_groups
 from pruning.surgery import cut
-from retrieval.descriptors import describe_with
-from retrieval.evaluate import evaluate
-from retrieval.finetune import Batches, recalibrate_batchnorm_
+from retrieval.descriptors.extract import describe_with
+from retrieval.evaluation.evaluate import evaluate
+from retrieval.training.loop import Batches, recalibrate_batchnorm_
 from tracking.sensitivity import CutPoint, GroupSensitivity
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.data import open_data

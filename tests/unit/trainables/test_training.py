@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from pruning.graph.groups import find_groups
 from retrieval.datasets.base import TrainingSet
 from retrieval.datasets.folders import load_folder_per_class
-from retrieval.datasets.mini import MiniSettings, write_mini
+from retrieval.datasets.miniature.mini import MiniSettings, write_mini
 from retrieval.datasets.oxford import load_oxford
-from retrieval.descriptors import describe_with
-from retrieval.evaluate import evaluate
-from retrieval.finetune import Batches
+from retrieval.descriptors.extract import describe_with
+from retrieval.evaluation.evaluate import evaluate
 from retrieval.images import ImageReader
-from retrieval.losses import Contrastive, CosineSoftmax, Matched, ReIDPair
-from retrieval.network import build_network
+from retrieval.networks.network import build_network
+from retrieval.training.loop import Batches
+from retrieval.training.losses import Contrastive, CosineSoftmax, Matched, ReIDPair
 from trainables.baseline import (
     _untrained,
     baseline_identity,

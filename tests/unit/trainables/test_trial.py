@@ -7,7 +7,7 @@ import torch
 
 from pruning.coding.packing import unpack
 from pruning.schedule import Quantization, Schedule
-from retrieval.latency import Speedup
+from retrieval.runtime.latency import Speedup
 from tracking.record import METRICS
 from trainables.baseline import Baseline, baseline_identity, build_dense, find_baseline, train_baseline
 from trainables.settings import DescriptorSettings

@@ -1,0 +1,1 @@
+"""Descriptors of many images: extracted with read-ahead, kept on disk, read back."""

@@ -1,0 +1,69 @@
+"""Descriptors of many images. Letters: N images, C H W, D descriptor size."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from retrieval.descriptors.prefetch import Item, read_batches
+from retrieval.images import ImageReader
+
+# What turns a batch of images N×3×H×W into descriptors N×D: a torch network, or a session of ONNX Runtime.
+Describe = Callable[[Tensor], np.ndarray]
+
+# Called with how many are done, and of how many.
+Progress = Callable[[int, int], None]
+
+
+def describe_with(network: nn.Module, device: torch.device, *, autocast: bool = False) -> Describe:
+    """The network in eval mode as a function from images to descriptors in numpy, float32.
+
+    Args:
+        network: already on `device`.
+        autocast: compute in half precision where torch holds that safe: bfloat16, or float16 on a GPU without it.
+    """
+    network.eval()
+    half = torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16
+
+    @torch.inference_mode()
+    def describe(images_NCHW: Tensor) -> np.ndarray:
+        with torch.autocast(device.type, dtype=half, enabled=autocast):
+            descriptors_ND = network(images_NCHW.to(device, non_blocking=True))
+        return descriptors_ND.float().cpu().numpy()
+
+    return describe
+
+
+def extract(
+    describe: Describe,
+    images: Sequence[Item],
+    reader: ImageReader,
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Descriptors N×D, float32, in the order of `images` (path, and the box to crop or None).
+
+    Images of equal size share a batch, and the next batch is read while one is described: see `read_batches`.
+
+    Raises:
+        UnreadableImagesError: names every image that could not be read, after all were tried.
+        ValueError: no images.
+    """
+    if not images:
+        raise ValueError("no images to describe; at least one is needed")
+    described_ND: np.ndarray | None = None
+    done = 0
+    with closing(read_batches(images, reader, batch_size=batch_size)) as batches:
+        for batch in batches:
+            part_ND = describe(batch.images_NCHW)
+            if described_ND is None:
+                described_ND = np.empty((len(images), part_ND.shape[1]), dtype=np.float32)
+            described_ND[batch.positions] = part_ND
+            done += len(part_ND)
+            if progress is not None:
+                progress(done, len(images))
+    assert described_ND is not None
+    return described_ND

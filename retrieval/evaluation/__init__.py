@@ -1,0 +1,1 @@
+"""From descriptors to figures: ranking, indices, metrics of every protocol, significance."""

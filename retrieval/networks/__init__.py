@@ -1,0 +1,1 @@
+"""Networks from images to descriptors: backbones, poolings, heads, whitening, and their weights."""

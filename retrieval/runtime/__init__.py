@@ -1,0 +1,1 @@
+"""The network in ONNX Runtime: exported, run, and timed."""
