@@ -13,7 +13,7 @@ from benchmarks.search_figures import Results
 from search.simulation import Ended, Simulation
 from spaces.answers import Answers
 from spaces.space import HIGHEST_RATIO, Space, offset_name
-from tracking.looks import INK, MUTED, RULE
+from tracking.charts.style import INK, MUTED, RULE
 from trainables.simulated import Blackbox
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.

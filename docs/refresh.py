@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 
 from search.config import SweepConfig
 from search.storage import SweepStorage
+from tracking.charts.table import front_columns, front_rows
 from tracking.front import Front, read_front
-from tracking.table import front_columns, front_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "pictures" / "front.png"

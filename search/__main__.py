@@ -156,8 +156,8 @@ def sweep(
         place = SweepStorage(storage or Path("runs") / config.name)
     from search.sweep import Sweep
     from search.whats_next import whats_next
-    from tracking.mlflow_client import default_tracking_uri
-    from tracking.report import front_table
+    from tracking.charts.terminal_tables import front_table
+    from tracking.mlflow_runs.mlflow_client import default_tracking_uri
 
     uri = tracking_uri or default_tracking_uri(place.path)
     console = Console()
@@ -238,8 +238,8 @@ def front(sweep: SweepFolder) -> None:
 
     Example: python -m search front runs/demo
     """
+    from tracking.charts.terminal_tables import front_table
     from tracking.front import read_front
-    from tracking.report import front_table
 
     with input_is_checked():
         found = read_front(sweep)
@@ -265,8 +265,8 @@ def pick(
     from search.pick import Limit, describe
     from search.pick import pick as choose
     from search.whats_next import command
+    from tracking.charts.terminal_tables import ledger_table
     from tracking.front import read_front
-    from tracking.report import ledger_table
 
     with input_is_checked():
         found = read_front(sweep)

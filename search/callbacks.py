@@ -6,7 +6,7 @@ from typing import Any
 from ray import tune
 
 from search.progress import SweepProgress
-from tracking.store import MlflowStore
+from tracking.mlflow_runs.store import MlflowStore
 from trainables.folder import TrialFolder
 
 

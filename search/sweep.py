@@ -41,9 +41,9 @@ from search.warm_start import warm_points
 from spaces.space import Space
 from tracking.files import write_atomically
 from tracking.front import Front, write_front
+from tracking.mlflow_runs.store import MlflowStore
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivityMap, read_sensitivity
-from tracking.store import MlflowStore
 from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records

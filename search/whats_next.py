@@ -8,7 +8,7 @@ from pathlib import Path
 from search.errors import FailedError
 from search.pick import LOSS_TAKEN, option_of, pick
 from tracking.front import Front
-from tracking.mlflow_client import ui_command
+from tracking.mlflow_runs.mlflow_client import ui_command
 
 
 def python_command() -> str:

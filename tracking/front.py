@@ -126,7 +126,7 @@ def build_front(
 def write_front(front: Front, folder: Path) -> None:
     """Write `front.json`, `front.parquet`, `front.html` and `front.png` into `folder`, each atomically."""
     # plots.py needs the types of this file; and whoever reads a front should not wait for plotly.
-    from tracking.plots import front_html, front_png
+    from tracking.charts.front_figures import front_html, front_png
 
     write_atomically(folder / "front.parquet", _parquet(front))
     write_atomically(folder / "front.html", front_html(front))

@@ -227,7 +227,7 @@ class _Step(NamedTuple):
 def write_sensitivity(sensitivity: SensitivityMap, folder: Path) -> None:
     """Write `sensitivity.json`, `sensitivity.html` and `sensitivity.png` into `folder`, each atomically."""
     # heatmap.py needs the types of this file; and whoever reads a map should not wait for plotly.
-    from tracking.heatmap import heatmap_html, heatmap_png
+    from tracking.charts.heatmap import heatmap_html, heatmap_png
 
     write_atomically(folder / "sensitivity.html", heatmap_html(sensitivity))
     write_atomically(folder / "sensitivity.png", heatmap_png(sensitivity))

@@ -27,8 +27,8 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     from search.rungs import Rungs
     from search.scheduler import RungScheduler
     from search.searcher import StudySearcher
-    from tracking.mlflow_client import default_tracking_uri
-    from tracking.store import MlflowStore
+    from tracking.mlflow_runs.mlflow_client import default_tracking_uri
+    from tracking.mlflow_runs.store import MlflowStore
     from trainables.closed_form import closed_form
     from trainables.folder import read_records
     from trainables.simulated_ray import Fault, SimulatedRayTrial

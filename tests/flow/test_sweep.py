@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from search.journal import open_study
 from tracking.front import read_front
-from tracking.mlflow_client import quiet_client
+from tracking.mlflow_runs.mlflow_client import quiet_client
 from tracking.sensitivity import read_sensitivity
 from trainables.folder import read_records
 

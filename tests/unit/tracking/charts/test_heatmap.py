@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tracking.heatmap import cells_of, heatmap_figure, heatmap_html, heatmap_png, interactive_heatmap
+from tracking.charts.heatmap import cells_of, heatmap_figure, heatmap_html, heatmap_png, interactive_heatmap
 from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap
 
 HOSTILE = "<img src=x onerror=alert(1)>"

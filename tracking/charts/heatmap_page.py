@@ -3,7 +3,7 @@
 from html import escape
 from string import Template
 
-from tracking.offline_page import key_figures, offline_page
+from tracking.charts.offline_page import key_figures, offline_page
 from tracking.record import METRICS
 from tracking.sensitivity import GroupSensitivity, SensitivityMap
 

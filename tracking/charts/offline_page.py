@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from string import Template
 
-from tracking.looks import FONTS
+from tracking.charts.style import FONTS
 
 # The policy makes the browser itself refuse every request: the page must open, and stay silent, offline.
 _PAGE = Template("""<!doctype html>

@@ -4,9 +4,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from tracking.chart import interactive_chart
-from tracking.front import Front, FrontPoint
-from tracking.looks import (
+from tracking.charts.front_chart import interactive_chart
+from tracking.charts.front_page import front_page
+from tracking.charts.rendering import chart_html, picture_png
+from tracking.charts.style import (
     DENSE,
     INK,
     MUTED,
@@ -18,10 +19,9 @@ from tracking.looks import (
     quality_axis,
     shown_value,
 )
-from tracking.page import front_page
+from tracking.charts.table import interval_reach
+from tracking.front import Front, FrontPoint
 from tracking.record import METRICS
-from tracking.rendering import chart_html, picture_png
-from tracking.table import interval_reach
 
 
 def front_html(front: Front) -> str:

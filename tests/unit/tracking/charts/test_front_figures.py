@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from pruning.schedule import Quantization
-from tracking.chart import interactive_chart
+from tracking.charts.front_chart import interactive_chart
+from tracking.charts.front_figures import front_figure, front_html
+from tracking.charts.terminal_tables import front_table, ledger_table
 from tracking.front import build_front
-from tracking.plots import front_figure, front_html
-from tracking.report import front_table, ledger_table
 
 DENSE = {"map": 0.62, "map_low": 0.6, "map_high": 0.64, "test_map": 0.6, "size_bytes": 4e7, "mac_ratio": 1.0}
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"

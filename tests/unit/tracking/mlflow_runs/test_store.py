@@ -5,9 +5,9 @@ import time
 import pytest
 
 from tracking.front import build_front, write_front
-from tracking.mlflow_client import default_tracking_uri, quiet_client, ui_command
+from tracking.mlflow_runs.mlflow_client import default_tracking_uri, quiet_client, ui_command
+from tracking.mlflow_runs.store import MlflowStore
 from tracking.record import EpochPoint, TrialRecord
-from tracking.store import MlflowStore
 
 # MLflow's own use of SQLAlchemy, in the client that the tests read with.
 

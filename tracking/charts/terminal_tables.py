@@ -3,8 +3,8 @@
 from rich.markup import escape
 from rich.table import Table
 
+from tracking.charts.table import front_columns, front_rows
 from tracking.front import Front, FrontPoint
-from tracking.table import front_columns, front_rows
 
 
 def front_table(front: Front) -> Table:

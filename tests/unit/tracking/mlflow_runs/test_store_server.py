@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tracking.mlflow_client import quiet_client
-from tracking.store import MlflowStore
+from tracking.mlflow_runs.mlflow_client import quiet_client
+from tracking.mlflow_runs.store import MlflowStore
 
 
 class _Server:

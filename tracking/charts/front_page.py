@@ -3,11 +3,11 @@
 from html import escape
 from string import Template
 
+from tracking.charts.offline_page import key_figures, offline_page
+from tracking.charts.style import device, method_looks
+from tracking.charts.table import front_columns, front_rows
 from tracking.front import Front
-from tracking.looks import device, method_looks
-from tracking.offline_page import key_figures, offline_page
 from tracking.record import METRICS
-from tracking.table import front_columns, front_rows
 
 _STYLE = """\
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracking.front import Front
-from tracking.mlflow_client import artifact_location, make_sqlite_store, quiet_client
-from tracking.record import TrialRecord
-from tracking.run_map import RunMap, TrialRun, load_run_map, save_run_map
-from tracking.runs import (
+from tracking.mlflow_runs.mlflow_client import artifact_location, make_sqlite_store, quiet_client
+from tracking.mlflow_runs.run_map import RunMap, TrialRun, load_run_map, save_run_map
+from tracking.mlflow_runs.runs import (
     FRONT_TAG,
     OBJECTIVES_TAG,
     PARENT_TAG,
@@ -28,6 +27,7 @@ from tracking.runs import (
     find_or_create_run,
     write_run,
 )
+from tracking.record import TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from tracking.files import write_atomically
-from tracking.mlflow_client import ARTIFACTS_NAME, STORE_NAME
+from tracking.mlflow_runs.mlflow_client import ARTIFACTS_NAME, STORE_NAME
 from tracking.record import BORDER
 
 FILE_NAME = "mlflow_runs.json"

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from tracking.heatmap_page import heatmap_page, shown_ratio
-from tracking.looks import FONTS, INK, MUTED, RULE
+from tracking.charts.heatmap_page import heatmap_page, shown_ratio
+from tracking.charts.rendering import chart_html, picture_png
+from tracking.charts.style import FONTS, INK, MUTED, RULE
 from tracking.record import METRICS
-from tracking.rendering import chart_html, picture_png
 from tracking.sensitivity import GroupSensitivity, SensitivityMap
 
 # ColorBrewer's OrRd: lightness alone tells its order, so it holds for colour-blind readers and in grey.

@@ -6,8 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from tracking.front import Front, FrontPoint
-from tracking.looks import (
+from tracking.charts.style import (
     DENSE,
     FONTS,
     INK,
@@ -20,8 +19,9 @@ from tracking.looks import (
     quality_axis,
     shown_value,
 )
+from tracking.charts.table import interval_reach, show_change, show_with_interval
+from tracking.front import Front, FrontPoint
 from tracking.record import METRICS
-from tracking.table import interval_reach, show_change, show_with_interval
 
 _GROUPS_SHOWN = 24
 _GROUPS_A_LINE = 3
