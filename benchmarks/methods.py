@@ -26,7 +26,7 @@ from search.config import load_config
 from tracking.files import write_atomically
 from tracking.provenance import provenance
 from trainables.baseline import find_baseline, need_baseline, train_baseline
-from trainables.scoring import dense_metrics, score
+from trainables.evaluate_trial import dense_metrics, score
 from trainables.settings import TrialSettings, example_image
 from trainables.threads import available_threads, use_threads
 from trainables.trial import Trial

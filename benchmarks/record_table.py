@@ -4,7 +4,7 @@
 
 Draws the benchmark and trains the dense network where they are missing, then runs random schedules, two at a time, and
 keeps each in `--runs` as it ends: interrupted, the same command goes on. When as many as asked are there, it writes the
-table (see `trainables.recorded`).
+table (see `trainables.simulation.recorded`).
 
 The first trials are the ladder, all groups alike. Of the others every second one has a level, a tilt (over ranks of the
 groups that are drawn anew for each trial) and small offsets; the rest have a ratio of its own for each group. No
@@ -38,9 +38,9 @@ from tracking.record import TrialRecord, write_record
 from tracking.sensitivity import SensitivityMap, SensitivitySettings
 from trainables.baseline import baseline_identity, dense_groups, find_baseline, need_baseline, train_baseline
 from trainables.folder import read_records
-from trainables.recorded import RecordedTable, write_table
 from trainables.sensitivity import Probe, measure_dense, measure_group
 from trainables.settings import TrialSettings
+from trainables.simulation.recorded import RecordedTable, write_table
 from trainables.threads import available_threads, use_threads
 from trainables.trial import Trial
 

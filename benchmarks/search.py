@@ -35,7 +35,7 @@ from benchmarks.search_problems import RECORDED, TABLE, Problem, problems
 from benchmarks.search_runs import kept, search, simulated
 from search.budget import Budget
 from search.simulation import Simulation
-from trainables.simulated import Blackbox
+from trainables.simulation.simulated import Blackbox
 
 TRIALS, SEEDS, QUICK_SEEDS = 64, 10, 3
 ASKED_AT = 1000

@@ -23,7 +23,7 @@ from search.simulation import Simulation, simulate
 from spaces.space import Space
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivitySettings
-from trainables.simulated import Blackbox
+from trainables.simulation.simulated import Blackbox
 
 OBJECTIVES = ("map", "speedup")
 REFERENCE = (0.0, 1.0)  # as of a sweep's front: no quality, the dense network's own speed

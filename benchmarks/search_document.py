@@ -53,7 +53,7 @@ def _head(results: Results) -> list[str]:
         f"Simulated sweeps in virtual time, {SLOTS} trials at once, {seeds} seeds: medians, with the quartiles in",
         "brackets; – where so many runs did not get there. The searcher, the rungs, the journal and the records are",
         "the real ones, only the trials are not. Problems: *smooth* and *knees* are families of formulas over a",
-        "ResNet-18's twelve groups (`trainables/closed_form.py`), of which each seed draws another; *recorded* is the",
+        "ResNet-18's twelve groups (`trainables/simulation/closed_form.py`), of which each seed draws another; *recorded* is the",
         "table of real trials of `benchmarks/record_table.py`, with a regression between them, where a seed is the",
         "searcher's alone.",
         "",

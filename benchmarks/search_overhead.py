@@ -29,9 +29,9 @@ from search.searcher import StudySearcher
 from search.simulation import Simulation, simulate
 from tracking.files import write_atomically
 from tracking.pareto import hypervolume
-from trainables.closed_form import closed_form
-from trainables.simulated import Blackbox
-from trainables.simulated_ray import SimulatedRayTrial
+from trainables.simulation.closed_form import closed_form
+from trainables.simulation.simulated import Blackbox
+from trainables.simulation.simulated_ray import SimulatedRayTrial
 
 FAMILY, SEED = "smooth", 0
 TIMED = 20  # calls, the last ones

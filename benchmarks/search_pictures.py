@@ -14,7 +14,7 @@ from search.simulation import Ended, Simulation
 from spaces.answers import Answers
 from spaces.space import HIGHEST_RATIO, Space, offset_name
 from tracking.charts.style import INK, MUTED, RULE
-from trainables.simulated import Blackbox
+from trainables.simulation.simulated import Blackbox
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9"

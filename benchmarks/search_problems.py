@@ -5,9 +5,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from tracking.sensitivity import SensitivityMap
-from trainables.closed_form import FAMILIES, ClosedForm, closed_form
-from trainables.recorded import RecordedTable
-from trainables.simulated import Blackbox
+from trainables.simulation.closed_form import FAMILIES, ClosedForm, closed_form
+from trainables.simulation.recorded import RecordedTable
+from trainables.simulation.simulated import Blackbox
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "benchmarks" / "data" / "mini_resnet.parquet"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks.search_contenders import OBJECTIVES, REFERENCE, Contender, scratch
 from search.budget import Budget
 from search.simulation import Simulation
-from trainables.simulated import Blackbox
+from trainables.simulation.simulated import Blackbox
 
 
 class Run(BaseModel):

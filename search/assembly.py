@@ -26,8 +26,8 @@ from tracking.sensitivity import SensitivityMap
 from trainables.baseline import Baseline, build_dense, dense_groups
 from trainables.data import open_data
 from trainables.delivery import drop_training_head_
+from trainables.pruned_shape import cost_model
 from trainables.settings import example_image, tracing_image
-from trainables.shape import cost_model
 
 Groups = tuple[PrunableGroup, ...]
 

@@ -21,8 +21,8 @@ from tracking.front import read_front
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
+from trainables.evaluate_trial import score, trial_network
 from trainables.folder import PACKED, PLAIN, TrialFolder
-from trainables.scoring import score, trial_network
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings, traced_size
 
 CHECKSUMS = "SHA256SUMS"

@@ -15,7 +15,7 @@ from tracking.front import Front, build_front
 from tracking.record import TrialRecord
 from trainables.data import open_data
 from trainables.folder import TrialFolder
-from trainables.meter import MeterClient
+from trainables.speed.meter import MeterClient
 
 Shape = tuple[int, ...]
 

@@ -22,8 +22,8 @@ from search.errors import FailedError
 from spaces.space import Space
 from tracking.record import METRICS
 from tracking.sensitivity import GroupSensitivity, SensitivityMap, write_sensitivity
-from trainables.assigned import take_assigned
 from trainables.baseline import need_baseline
+from trainables.ray_resources import take_assigned
 from trainables.sensitivity import (
     DensePoint,
     Probe,

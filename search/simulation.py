@@ -18,7 +18,7 @@ from tracking.pareto import GrowingFront
 from tracking.provenance import provenance
 from tracking.record import METRICS, EpochPoint, TrialRecord
 from trainables.folder import TrialFolder
-from trainables.simulated import Blackbox, simulated_metrics
+from trainables.simulation.simulated import Blackbox, simulated_metrics
 
 _UNLIMITED = Limits()
 

@@ -47,8 +47,8 @@ from tracking.sensitivity import SensitivityMap, read_sensitivity
 from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
-from trainables.meter import MeterClient, start_meter
 from trainables.ray_trainable import RayTrial
+from trainables.speed.meter import MeterClient, start_meter
 
 
 class SweepFailedError(FailedError):

@@ -8,12 +8,12 @@ import ray
 from retrieval.networks.weights import published_weights
 from retrieval.runtime.latency import Speedup
 from tracking.record import EpochPoint
-from trainables.assigned import take_assigned
 from trainables.baseline import need_baseline, train_baseline
-from trainables.estimate import seconds_per_epoch
-from trainables.meter import MeterClient
-from trainables.scoring import dense_metrics, member_metrics, member_onnx
+from trainables.epoch_time import seconds_per_epoch
+from trainables.evaluate_trial import dense_metrics, member_metrics, member_onnx
+from trainables.ray_resources import take_assigned
 from trainables.settings import TrialSettings
+from trainables.speed.meter import MeterClient
 
 
 @ray.remote

@@ -27,7 +27,7 @@ from tracking.provenance import provenance
 from tracking.record import EpochPoint
 from trainables.data import SweepData, open_data, training_fingerprint
 from trainables.delivery import check_whitening, deliver, drop_training_head_, rebuild
-from trainables.objective import make_batches, make_loss
+from trainables.loss_factory import make_batches, make_loss
 from trainables.settings import NetworkSettings, Size, TrialSettings, traced_size, tracing_image
 from trainables.training import Training
 

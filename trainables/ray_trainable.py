@@ -17,14 +17,14 @@ from spaces.params import params_of
 from tracking.limits import Limits
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
-from trainables.assigned import take_assigned
 from trainables.baseline import baseline_identity, need_baseline
 from trainables.folder import LeaseLostError, TrialFolder
-from trainables.meter import MeterClient
-from trainables.runnable import Runnable
+from trainables.ray_resources import take_assigned
 from trainables.settings import TrialSettings
-from trainables.speeds import Measure, Speeds
+from trainables.speed.latency_cache import Measure, Speeds
+from trainables.speed.meter import MeterClient
 from trainables.trial import Trial
+from trainables.trial_protocol import Runnable
 from trainables.watchdog import hangs, watched
 
 _UNLIMITED = Limits()

@@ -28,8 +28,8 @@ from tracking.sensitivity import CutPoint, GroupSensitivity
 from trainables.baseline import Baseline
 from trainables.data import SweepData, open_data
 from trainables.delivery import drop_training_head_, shared_whitening
-from trainables.quality import score_cut
-from trainables.scoring import score
+from trainables.evaluate_trial import score
+from trainables.retrieval_quality import score_cut
 from trainables.settings import FinetuneSettings, Settings, TrialSettings, example_image, tracing_image
 
 _log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class DensePoint(BaseModel):
 
 
 def measure_dense(settings: TrialSettings, baseline: Baseline, probe: Probe, device: torch.device) -> DensePoint:
-    """What the groups' points are compared with; measured as `trainables.scoring.dense_metrics` does."""
+    """What the groups' points are compared with; measured as `trainables.evaluate_trial.dense_metrics` does."""
     delivered = baseline.delivered()
     metrics = score(delivered, settings, "select_on", baseline, device, baseline.descriptors)
     return DensePoint(quality=metrics[probe.quality], macs=_macs(delivered, settings))

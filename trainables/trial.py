@@ -37,9 +37,9 @@ from trainables.delivery import (
     shared_whitening,
     whitening_of,
 )
-from trainables.objective import make_batches
-from trainables.quality import score_cut
-from trainables.runnable import Outcome
+from trainables.loss_factory import make_batches
+from trainables.pruned_shape import cost_model, first_channels, narrowed
+from trainables.retrieval_quality import score_cut
 from trainables.settings import (
     DescriptorSettings,
     TrialSettings,
@@ -47,10 +47,10 @@ from trainables.settings import (
     traced_size,
     tracing_image,
 )
-from trainables.shape import cost_model, first_channels, narrowed
-from trainables.speeds import Measure, Pair, measure_now, pair_key
+from trainables.speed.latency_cache import Measure, Pair, measure_now, pair_key
 from trainables.stages import Coding, Structure
 from trainables.training import Training
+from trainables.trial_protocol import Outcome
 
 
 class Trial:

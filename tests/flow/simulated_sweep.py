@@ -29,9 +29,9 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     from search.searcher import StudySearcher
     from tracking.mlflow_runs.mlflow_client import default_tracking_uri
     from tracking.mlflow_runs.store import MlflowStore
-    from trainables.closed_form import closed_form
     from trainables.folder import read_records
-    from trainables.simulated_ray import Fault, SimulatedRayTrial
+    from trainables.simulation.closed_form import closed_form
+    from trainables.simulation.simulated_ray import Fault, SimulatedRayTrial
 
     class Noted(SimulatedRayTrial):
         """Notes each epoch that it begins."""

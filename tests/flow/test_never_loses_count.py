@@ -16,8 +16,8 @@ from search.journal import open_study
 from search.telling import counts
 from tracking.front import build_front
 from tracking.mlflow_runs.mlflow_client import default_tracking_uri, quiet_client
-from trainables.closed_form import closed_form
 from trainables.folder import read_records
+from trainables.simulation.closed_form import closed_form
 
 pytestmark = pytest.mark.ray
 

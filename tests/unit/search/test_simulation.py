@@ -16,8 +16,8 @@ from search.searcher import StudySearcher
 from search.simulation import Simulation, simulate
 from tracking.limits import Limits
 from tracking.pareto import pareto_front
-from trainables.closed_form import EPOCHS, closed_form
 from trainables.folder import read_records
+from trainables.simulation.closed_form import EPOCHS, closed_form
 
 BLACKBOX = closed_form("smooth", 0)
 COUNTED = ("parameters", "macs", "size_bytes", "mac_ratio", "compression")

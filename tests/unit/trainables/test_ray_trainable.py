@@ -12,7 +12,7 @@ from tracking.limits import Limits
 from tracking.record import EpochPoint
 from trainables.folder import LeaseLostError, TrialFolder
 from trainables.ray_trainable import RayTrial, is_own_fault
-from trainables.runnable import Outcome
+from trainables.trial_protocol import Outcome
 
 SCHEDULE = Schedule(method="l1", ratios={"a": 0.5}, epochs=3, learning_rate=1e-3)
 COSTS = {"macs": 100.0, "speedup": 2.0}
@@ -186,8 +186,8 @@ prepare_ray(None)
 import ray
 from ray import tune
 from pruning.schedule import Schedule
-from trainables.closed_form import closed_form
-from trainables.simulated_ray import Fault, SimulatedRayTrial
+from trainables.simulation.closed_form import closed_form
+from trainables.simulation.simulated_ray import Fault, SimulatedRayTrial
 
 blackbox = closed_form("smooth", seed=0)
 schedule = Schedule(method="l1", ratios={}, epochs=blackbox.epochs, learning_rate=1e-3)

@@ -27,7 +27,7 @@ from trainables.baseline import (
     train_baseline,
 )
 from trainables.data import training_fingerprint
-from trainables.objective import make_batches, make_loss
+from trainables.loss_factory import make_batches, make_loss
 from trainables.settings import LossSettings, NetworkSettings, TrialSettings, example_image
 from trainables.training import Training
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainables.regression import _fit, fit
+from trainables.simulation.regression import _fit, fit
 
 RNG = np.random.default_rng(0)
 FEATURES_NF = RNG.uniform(-1, 1, (60, 4))

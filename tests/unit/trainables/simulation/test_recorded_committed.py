@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.recorded import RecordedTable
+from trainables.simulation.recorded import RecordedTable
 
 TABLE = Path(__file__).resolve().parents[3] / "benchmarks" / "data" / "mini_resnet.parquet"
 

@@ -11,7 +11,7 @@ from tracking.files import write_atomically
 from tracking.limits import Limits
 from tracking.provenance import provenance
 from trainables.ray_trainable import RayTrial
-from trainables.simulated import Blackbox, SimulatedTrial
+from trainables.simulation.simulated import Blackbox, SimulatedTrial
 
 _NEVER_S = 1e6
 _UNLIMITED = Limits()

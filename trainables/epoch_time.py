@@ -15,7 +15,7 @@ from retrieval.training.sampling import ClassBatches
 from retrieval.training.tuples import TupleBatches
 from trainables.baseline import build_dense
 from trainables.data import open_data
-from trainables.objective import make_batches
+from trainables.loss_factory import make_batches
 from trainables.settings import Size, TrialSettings
 
 _TIMED_IMAGES = 4

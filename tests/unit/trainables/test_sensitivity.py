@@ -16,7 +16,7 @@ from tracking.sensitivity import CutPoint, GroupSensitivity
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.data import open_data
 from trainables.delivery import deliver
-from trainables.scoring import dense_metrics
+from trainables.evaluate_trial import dense_metrics
 from trainables.sensitivity import Probe, keep_group, kept_group, measure_dense, measure_group, sensitivity_folder
 from trainables.settings import DescriptorSettings, NetworkSettings, TrialSettings, example_image, tracing_image
 

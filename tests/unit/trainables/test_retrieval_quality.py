@@ -11,9 +11,9 @@ from tracking.record import METRICS, TrialRecord
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.data import open_data
 from trainables.delivery import whitening_of
+from trainables.evaluate_trial import dense_metrics, member_metrics
 from trainables.folder import TrialFolder
-from trainables.quality import examine
-from trainables.scoring import dense_metrics, member_metrics
+from trainables.retrieval_quality import examine
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, LossSettings, TrialSettings
 from trainables.trial import Trial
 
@@ -146,7 +146,7 @@ def test_an_extraction_that_was_killed_goes_on_where_it_was(tiny_settings, tiny_
 
         return extract_stored(counted, images, *rest, part_size=8, **options)
 
-    monkeypatch.setattr("trainables.quality.extract_stored", in_small_parts)
+    monkeypatch.setattr("trainables.retrieval_quality.extract_stored", in_small_parts)
     dies_at = 3
     with pytest.raises(KeyboardInterrupt):
         examine(tiny_baseline.delivered(), queries, tiny_settings, tiny_baseline, CPU, tmp_path)

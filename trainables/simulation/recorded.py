@@ -29,8 +29,8 @@ from tracking.files import write_atomically
 from tracking.record import BORDER, EpochPoint, TrialRecord
 from tracking.sensitivity import SensitivityMap, SensitivitySettings
 from trainables.baseline import build_dense
-from trainables.regression import Regression, fit
 from trainables.settings import TrialSettings, example_image
+from trainables.simulation.regression import Regression, fit
 
 _CARD = b"prunefront.recorded"
 _CURVE = ("map", "loss", "seconds")
@@ -108,7 +108,7 @@ def _row(record: TrialRecord, schedule: Schedule) -> dict[str, Any]:
 
 
 class RecordedTable:
-    """A `trainables.simulated.Blackbox` on a table.
+    """A `trainables.simulation.simulated.Blackbox` on a table.
 
     Counted costs are exact. The speed is that of a recorded trial of the same widths, or else a regression's. The
     schedule's epochs and learning rate are not looked at, nor its patience: the recorded trials had none.

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from pruning.schedule import Schedule
-from trainables.closed_form import EPOCHS, closed_form
 from trainables.folder import TrialFolder
-from trainables.simulated import SimulatedTrial
-from trainables.simulated_ray import Fault, SimulatedRayTrial
+from trainables.simulation.closed_form import EPOCHS, closed_form
+from trainables.simulation.simulated import SimulatedTrial
+from trainables.simulation.simulated_ray import Fault, SimulatedRayTrial
 
 BLACKBOX = closed_form("smooth", 0)
 SCHEDULE = Schedule(method="l1", ratios={"layer4.0.conv1": 0.5}, epochs=EPOCHS, learning_rate=1e-3)

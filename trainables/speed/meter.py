@@ -6,7 +6,7 @@ from typing import Any
 import ray
 
 from retrieval.runtime.latency import LatencySettings, Speedup, paired_speedup
-from trainables.speeds import read_speed, write_speed
+from trainables.speed.latency_cache import read_speed, write_speed
 from trainables.threads import use_threads
 
 

@@ -13,8 +13,8 @@ from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
 from spaces.space import Space
 from tracking.record import EpochPoint
-from trainables.runnable import Outcome
-from trainables.speeds import Measure
+from trainables.speed.latency_cache import Measure
+from trainables.trial_protocol import Outcome
 
 
 class Blackbox(Protocol):

@@ -16,7 +16,6 @@ from retrieval.runtime.latency import LatencySettings
 from tracking.record import EpochPoint, TrialRecord
 from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap
 from trainables.baseline import build_dense
-from trainables.recorded import RecordedTable, write_table
 from trainables.settings import (
     DataSettings,
     FinetuneSettings,
@@ -25,6 +24,7 @@ from trainables.settings import (
     TrialSettings,
     example_image,
 )
+from trainables.simulation.recorded import RecordedTable, write_table
 from trainables.trial import cost_metrics
 
 SETTINGS = TrialSettings(

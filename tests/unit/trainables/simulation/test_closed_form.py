@@ -9,7 +9,7 @@ from optuna.study import create_study
 from scipy.stats import spearmanr
 
 from pruning.schedule import Schedule
-from trainables.closed_form import EPOCHS, FAMILIES, closed_form
+from trainables.simulation.closed_form import EPOCHS, FAMILIES, closed_form
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -22,7 +22,7 @@ from spaces.preset import load_preset
 from spaces.space import Space
 from tracking.record import EpochPoint
 from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap, SensitivitySettings
-from trainables.formula_network import counted, groups_of, resnet_layers
+from trainables.simulation.formula_network import counted, groups_of, resnet_layers
 
 DENSE_MAP, FLOOR_MAP = 0.75, 0.02
 EPOCHS, LEARNING_RATE = 9, 1e-3

@@ -9,7 +9,7 @@ from torch import nn
 from pruning.ledger import LedgerRow
 from pruning.surgery import Plan
 from tracking.record import EpochPoint
-from trainables.speeds import Measure
+from trainables.speed.latency_cache import Measure
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tracking.record import METRICS
 from trainables.baseline import Baseline
 from trainables.data import open_data
 from trainables.folder import TrialFolder
-from trainables.quality import examine, quality_metrics
+from trainables.retrieval_quality import examine, quality_metrics
 from trainables.settings import TrialSettings, example_image, traced_size
 from trainables.trial import cost_metrics, replay
 
@@ -27,7 +27,7 @@ def score(
     device: torch.device,
     keep: Path | None = None,
 ) -> dict[str, float]:
-    """Figures of one split; the keys of `report_on` begin with `test_`. `keep` as in `trainables.quality.examine`."""
+    """Figures of one split; the keys of `report_on` begin with `test_`. `keep` as in `trainables.retrieval_quality.examine`."""
     data = open_data(settings.data)
     queries = data.select_on if split == "select_on" else data.report_on
     metrics = quality_metrics(examine(network, queries, settings, baseline, device, keep))

@@ -7,8 +7,8 @@ import torch
 from retrieval.networks.network import build_network
 from retrieval.runtime.latency import LatencySettings, Speedup
 from retrieval.runtime.onnx_model import to_onnx
-from trainables.meter import Meter
-from trainables.speeds import Pair, Speeds, pair_key, read_speed, write_speed
+from trainables.speed.latency_cache import Pair, Speeds, pair_key, read_speed, write_speed
+from trainables.speed.meter import Meter
 
 SETTINGS = LatencySettings(image_size=64, pairs=25, warm_up=1)
 SPEEDUP = Speedup(dense_latency_ms=2.0, latency_ms=1.0, speedup=2.0, speedup_low=1.9, speedup_high=2.1)

@@ -1,0 +1,1 @@
+"""Trials that train nothing: closed forms and recorded tables answer in place of a network."""
