@@ -27,7 +27,7 @@ demo: $(SETUP)  ## The main job: benchmark, dense network, sweep, front (at most
 
 cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head started and stopped for it
 	$(PY) -m search mini --out $(DATA) --seed 0
-	$(PY) -m search.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
+	$(PY) -m search.driver.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
 
 # Two at a time, each file whole in one process: its tests share what they have set up. A Ray head with its dashboard
 # and its agent comes up in time only when it has the machine to itself.

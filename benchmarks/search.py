@@ -33,8 +33,8 @@ from benchmarks.search_overhead import ask_tell_ms, overheads
 from benchmarks.search_pictures import pictures
 from benchmarks.search_problems import RECORDED, TABLE, Problem, problems
 from benchmarks.search_runs import kept, search, simulated
-from search.budget import Budget
-from search.simulation import Simulation
+from search.simulation.virtual_time import Simulation
+from search.study.budget import Budget
 from trainables.simulation.simulated import Blackbox
 
 TRIALS, SEEDS, QUICK_SEEDS = 64, 10, 3

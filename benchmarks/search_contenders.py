@@ -14,12 +14,12 @@ from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from benchmarks.search_problems import sensitivity_of
 from benchmarks.search_rivals import BareStudy, Moasha, has_moasha
 from pruning.schedule import Schedule
-from search.assembly import mapped_points
-from search.budget import Budget
-from search.rungs import Rungs
-from search.samplers import DEFAULT_SAMPLER
-from search.searcher import StudySearcher, never_stopped
-from search.simulation import Simulation, simulate
+from search.build import mapped_points
+from search.halving.successive_halving import Rungs
+from search.simulation.virtual_time import Simulation, simulate
+from search.study.budget import Budget
+from search.study.samplers import DEFAULT_SAMPLER
+from search.study.searcher import StudySearcher, never_stopped
 from spaces.space import Space
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivitySettings
@@ -38,7 +38,7 @@ class Ours:
 
     meaning: in words, for the table.
     allocation: of the space.
-    sampler: of `search.samplers.SAMPLERS`.
+    sampler: of `search.study.samplers.SAMPLERS`.
     tilt: whether the space has a tilt.
     mapped: whether it has anything from the sensitivity map: tilt, bounds, first points.
     ladder, greedy: whether the space's ladder, and the points that the map proposes, are tried first.

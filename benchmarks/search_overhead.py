@@ -20,13 +20,13 @@ import numpy as np
 from ray import tune
 
 from benchmarks.search_contenders import OBJECTIVES, REFERENCE, Counted, scratch
-from search.budget import Budget
-from search.cluster import connected
-from search.drive import run_trials
-from search.environment import prepare_ray
-from search.samplers import DEFAULT_SAMPLER
-from search.searcher import StudySearcher
-from search.simulation import Simulation, simulate
+from search.driver.cluster import connected
+from search.driver.environment import prepare_ray
+from search.driver.run_trials import run_trials
+from search.simulation.virtual_time import Simulation, simulate
+from search.study.budget import Budget
+from search.study.samplers import DEFAULT_SAMPLER
+from search.study.searcher import StudySearcher
 from tracking.files import write_atomically
 from tracking.pareto import hypervolume
 from trainables.simulation.closed_form import closed_form

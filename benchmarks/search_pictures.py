@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from benchmarks.search_contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
 from benchmarks.search_figures import Results
-from search.simulation import Ended, Simulation
+from search.simulation.virtual_time import Ended, Simulation
 from spaces.answers import Answers
 from spaces.space import HIGHEST_RATIO, Space, offset_name
 from tracking.charts.style import INK, MUTED, RULE

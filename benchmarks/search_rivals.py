@@ -1,6 +1,6 @@
 """Other searchers, driven bare: no ladder, no map, none of this project's own.
 
-Each answers the calls that `search.simulation.simulate` makes: of a searcher, and of rungs where trials are stopped.
+Each answers the calls that `search.simulation.virtual_time.simulate` makes: of a searcher, and of rungs where trials are stopped.
 """
 
 import warnings
@@ -14,8 +14,8 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from pruning.schedule import Schedule
-from search.budget import Budget, Spent
-from search.endings import stopped_record
+from search.study.budget import Budget, Spent
+from search.study.driver_records import stopped_record
 from spaces.answers import Answers, Question
 from spaces.space import Space
 from trainables.folder import TrialFolder

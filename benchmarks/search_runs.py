@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.search_contenders import OBJECTIVES, REFERENCE, Contender, scratch
-from search.budget import Budget
-from search.simulation import Simulation
+from search.simulation.virtual_time import Simulation
+from search.study.budget import Budget
 from trainables.simulation.simulated import Blackbox
 
 

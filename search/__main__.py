@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from search.cli.package_check import check_names
 from search.errors import GO_ON, BadInputError, FailedError, input_is_checked
-from search.names import check_names
 
 app = typer.Typer(
     add_completion=False,
@@ -77,7 +77,7 @@ def check_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
 
     Example: python -m search check-data data/mini
     """
-    from search.check import describe_data
+    from retrieval.datasets.check import describe_data
 
     console = Console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress, input_is_checked():
@@ -145,7 +145,7 @@ def sweep(
 
     Example: python -m search sweep search/sweeps/demo.toml --data data/mini --storage runs/demo
     """
-    from search.environment import prepare_ray
+    from search.driver.environment import prepare_ray
 
     prepare_ray(address)
     from search.config import load_config
@@ -154,8 +154,8 @@ def sweep(
     with input_is_checked():
         config = load_config(file, data=data, trials=trials, overrides=overrides or ())
         place = SweepStorage(storage or Path("runs") / config.name)
+    from search.results.next_steps import whats_next
     from search.sweep import Sweep
-    from search.whats_next import whats_next
     from tracking.charts.terminal_tables import front_table
     from tracking.mlflow_runs.mlflow_client import default_tracking_uri
 
@@ -163,7 +163,7 @@ def sweep(
     console = Console()
     shelf = baselines.resolve() if baselines else place.path.parent / "baselines"
     if dry_run:
-        from search.dry_run import dry_run as show
+        from search.cli.dry_run import dry_run as show
 
         show(config, place.path, shelf, address, console, warm_start)
         return
@@ -183,9 +183,9 @@ def space(
 
     Example: python -m search space search/sweeps/demo.toml --data data/mini
     """
-    from search.assembly import groups_of, space_of, unmeasured
+    from search.build import groups_of, space_of, unmeasured
+    from search.cli.space_table import space_summary, space_table
     from search.config import load_config
-    from search.show_space import space_summary, space_table
 
     console = Console()
     with input_is_checked():
@@ -212,12 +212,12 @@ def sensitivity(
 
     Example: python -m search sensitivity search/sweeps/demo.toml --data data/mini --out runs/sensitivity
     """
-    from search.environment import prepare_ray
+    from search.driver.environment import prepare_ray
 
     prepare_ray(address)
-    from search.assembly import groups_of
-    from search.cluster import connected, places_for
+    from search.build import groups_of
     from search.config import load_config
+    from search.driver.cluster import connected, places_for
     from search.sensitivity import draw_map
     from trainables.baseline import find_baseline
 
@@ -262,9 +262,9 @@ def pick(
 
     Example: python -m search pick runs/demo --min-map 0.7
     """
-    from search.pick import Limit, describe
-    from search.pick import pick as choose
-    from search.whats_next import command
+    from search.results.next_steps import command
+    from search.results.pick import Limit, describe
+    from search.results.pick import pick as choose
     from tracking.charts.terminal_tables import ledger_table
     from tracking.front import read_front
 
@@ -305,10 +305,10 @@ def export(
 
     Example: python -m search export runs/demo 7 --out bundle
     """
-    from search.export import export as write_bundle
-    from search.export import find_source
+    from search.results.export import export as write_bundle
+    from search.results.export import find_source
+    from search.results.next_steps import command
     from search.storage import SweepStorage
-    from search.whats_next import command
 
     with input_is_checked():
         source = find_source(SweepStorage(sweep), trial, out, baselines)
@@ -328,7 +328,7 @@ def verify(
 
     Example: python -m search verify bundle
     """
-    from search.verify import verify as checks_of
+    from search.results.verify import verify as checks_of
 
     for check in checks_of(bundle, data):
         typer.echo(f"ok  {check.name}: {check.figures}")
@@ -345,7 +345,7 @@ def describe(
 
     Example: python -m search describe bundle data/mini/test/jpg --out descriptors.parquet
     """
-    from search.describe import describe_folder, plan_description
+    from search.results.describe import describe_folder, plan_description
 
     console = Console()
     with input_is_checked():

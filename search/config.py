@@ -11,9 +11,9 @@ from typing import Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retrieval.runtime.latency import LatencySettings
-from search.budget import Budget, Stall
 from search.overrides import replace_keys_
-from search.samplers import DEFAULT_SAMPLER, make_sampler
+from search.study.budget import Budget, Stall
+from search.study.samplers import DEFAULT_SAMPLER, make_sampler
 from spaces.preset import Preset, load_preset
 from tracking.limits import Limits
 from tracking.objectives import Protocol, check_objectives, check_reported, reported_metrics
@@ -88,7 +88,7 @@ class SearchSettings(Settings):
 
 
 class SchedulerSettings(Settings):
-    """[scheduler]: whether trials end early, by successive halving on quality and exact cost (see `search.rungs`).
+    """[scheduler]: whether trials end early, by successive halving on quality and exact cost (see `search.halving.successive_halving`).
 
     A trial is judged after `grace` epochs, and again whenever `reduction` times as many are done; one in `reduction`
     goes on. Later `brackets` judge their trials that much later for the first time.

@@ -12,7 +12,7 @@ from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.progress import Progress
 
-from search.assembly import (
+from search.build import (
     Groups,
     check_search,
     costs_of,
@@ -22,21 +22,21 @@ from search.assembly import (
     searcher_of,
     space_of,
 )
-from search.callbacks import SweepCallback
-from search.cluster import connected, places_for, whole_node
 from search.config import SweepConfig
-from search.drive import run_trials
+from search.driver.callbacks import SweepCallback
+from search.driver.cluster import connected, places_for, whole_node
+from search.driver.progress import SweepProgress
+from search.driver.run_trials import run_trials
+from search.driver.tasks import fetch_weights, score_dense, train_dense
+from search.driver.waiting import described
 from search.errors import GO_ON, FailedError, input_is_checked
-from search.exclusions import check_reachable
-from search.finals import Finals
-from search.first_points import Point
-from search.progress import SweepProgress
-from search.scheduler import RungScheduler
-from search.searcher import StudySearcher
+from search.halving.scheduler import RungScheduler
+from search.results.final_evaluation import Finals
 from search.sensitivity import draw_map
 from search.storage import SweepStorage
-from search.tasks import fetch_weights, score_dense, train_dense
-from search.waiting import described
+from search.study.constraints import check_reachable
+from search.study.initial_points import Point
+from search.study.searcher import StudySearcher
 from search.warm_start import warm_points
 from spaces.space import Space
 from tracking.files import write_atomically

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from pruning.graph.groups import PrunableGroup
-from search.assembly import groups_of
-from search.first_points import Point
-from search.spread import farthest_first, middle
+from search.build import groups_of
 from search.storage import SweepStorage
+from search.study.initial_points import Point
 from spaces.answers import Answers
 from spaces.projection import Projected, project_schedule, project_stages
 from spaces.space import Space
+from tracking.farthest_first import farthest_first, middle
 from tracking.pareto import pareto_front
 from tracking.record import METRICS, TrialRecord
 from trainables.folder import read_records

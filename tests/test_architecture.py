@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.names import PACKAGES, check_names
+from search.cli.package_check import PACKAGES, check_names
 
 ROOT = Path(__file__).resolve().parent.parent
 

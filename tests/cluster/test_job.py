@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from search.local_cluster import local_head, sweep_command
+from search.driver.local_cluster import local_head, sweep_command
 from tracking.front import read_front
 from trainables.folder import read_records
 
@@ -36,7 +36,7 @@ def test_a_submitted_sweep_ends_with_its_trials_and_its_front(tiny_sweep, tiny_d
     words = [*sweep_command(tiny_sweep, tiny_data, storage, trials=2)]
     words += ["--baselines", str(tiny_baseline.folder.parent)]
     program = (
-        "import sys; from search.local_cluster import local_head\n"
+        "import sys; from search.driver.local_cluster import local_head\n"
         "with local_head(2) as head: status = head.submit(*sys.argv[1:])\n"
         "sys.exit(status)"
     )

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from search.environment import prepare_ray
+from search.driver.environment import prepare_ray
 
 SLOTS, EPOCH_SECONDS, STEP_TIMEOUT_S = 2, 0.15, 8.0
 OBJECTIVES = ("map", "speedup")
@@ -20,13 +20,13 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     from ray import tune
     from rich.console import Console
 
-    from search.budget import Budget
-    from search.callbacks import SweepCallback
-    from search.drive import run_trials
-    from search.progress import SweepProgress
-    from search.rungs import Rungs
-    from search.scheduler import RungScheduler
-    from search.searcher import StudySearcher
+    from search.driver.callbacks import SweepCallback
+    from search.driver.progress import SweepProgress
+    from search.driver.run_trials import run_trials
+    from search.halving.scheduler import RungScheduler
+    from search.halving.successive_halving import Rungs
+    from search.study.budget import Budget
+    from search.study.searcher import StudySearcher
     from tracking.mlflow_runs.mlflow_client import default_tracking_uri
     from tracking.mlflow_runs.store import MlflowStore
     from trainables.folder import read_records

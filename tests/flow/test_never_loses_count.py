@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from search.journal import open_study
-from search.telling import counts
+from search.study.journal import open_study
+from search.study.tell import counts
 from tracking.front import build_front
 from tracking.mlflow_runs.mlflow_client import default_tracking_uri, quiet_client
 from trainables.folder import read_records

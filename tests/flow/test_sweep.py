@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from search.journal import open_study
+from search.study.journal import open_study
 from tracking.front import read_front
 from tracking.mlflow_runs.mlflow_client import quiet_client
 from tracking.sensitivity import read_sensitivity

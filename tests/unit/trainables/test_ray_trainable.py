@@ -180,7 +180,7 @@ def test_a_trial_that_hung_once_is_tried_again_and_one_that_hung_twice_has_faile
 TUNED = """
 import sys
 from pathlib import Path
-from search.environment import prepare_ray
+from search.driver.environment import prepare_ray
 
 prepare_ray(None)
 import ray

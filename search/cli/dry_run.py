@@ -1,0 +1,160 @@
+"""What a sweep would do, without doing it: its space, its first proposals and their cost, resources, and the time."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import ray
+from rich.console import Console
+from rich.table import Table
+
+from pruning.schedule import Schedule
+from search.build import check_search, costs_of, groups_of, searcher_of, space_of, unmeasured
+from search.cli.space_table import space_summary, space_table
+from search.config import ResourceSettings, SweepConfig
+from search.driver.cluster import connected, node_resources, places_for
+from search.driver.progress import COUNTED
+from search.driver.tasks import time_epoch
+from search.errors import input_is_checked
+from search.study.budget import Budget
+from search.study.searcher import StudySearcher
+from search.warm_start import warm_points
+from tracking.record import METRICS, TrialRecord
+from tracking.sensitivity import read_sensitivity
+from trainables.baseline import find_baseline
+from trainables.folder import read_records
+
+FIRST_PROPOSALS = 10
+_COUNTED = ("mac_ratio", "compression", "parameters")
+
+
+def dry_run(
+    config: SweepConfig,
+    storage: Path,
+    baselines: Path,
+    address: str | None,
+    console: Console,
+    warm_start: Path | None = None,
+) -> None:
+    """Show what the same command would do without `--dry-run`; nothing is written.
+
+    What an earlier start of the sweep has left, its dense network and its sensitivity map, is taken into account.
+
+    Raises:
+        BadInputError: the sweep itself would be refused.
+    """
+    with input_is_checked():
+        groups = groups_of(config)
+        baseline = find_baseline(config.trial_settings, baselines)
+        mapped = (storage / "sensitivity.json").is_file()
+        sensitivity = read_sensitivity(storage) if mapped else None
+        space, costs = space_of(config, groups, baseline, sensitivity), costs_of(config, groups, baseline)
+        check_search(config, space, costs)
+        warm = warm_points(warm_start, space) if warm_start else None
+        records = read_records(storage)
+    console.print(space_table(space))
+    for line in (*space_summary(space), *(() if mapped else unmeasured(config, groups))):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in (*warm.mapped, *warm.dropped) if warm else ():
+        console.print(line, markup=False, highlight=False)
+
+    # Whether the front still grows is nothing that a rehearsal sees.
+    unending = config.model_copy(update={"search": config.search.model_copy(update={"stop": None})})
+
+    def searcher(folder: Path) -> StudySearcher:
+        return searcher_of(
+            unending, folder, space, costs, sensitivity, concurrent=FIRST_PROPOSALS, warm=warm.points if warm else ()
+        )
+
+    console.print(proposals_table(first_proposals(searcher)))
+    with input_is_checked(), connected(address):
+        places = places_for(config.resources)
+        lines = [resources_line(config.resources, node_resources(), places)]
+        seconds = ray.get(time_epoch.options(**config.resources.task_options).remote(config.trial_settings))
+    lines += time_lines(
+        config.search.budget,
+        epochs=space.longest_trial,
+        epoch_seconds=seconds,
+        places=places,
+        records=records,
+        early_stops=config.scheduler.name != "none",
+    )
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def first_proposals(
+    make_searcher: Callable[[Path], StudySearcher], count: int = FIRST_PROPOSALS
+) -> list[dict[str, Any]]:
+    """The configs that a new sweep would hand out first, side by side, before any has been told.
+
+    Args:
+        make_searcher: from a folder to the sweep's searcher; the folder is a temporary one.
+    """
+    with TemporaryDirectory() as folder:
+        searcher = make_searcher(Path(folder))
+        found = (searcher.suggest(f"dry {number}") for number in range(count))
+        return [config for config in found if isinstance(config, dict)]
+
+
+def proposals_table(configs: Sequence[dict[str, Any]]) -> Table:
+    """Each proposal with its method, its ratios and its counted cost."""
+    table = Table(title=f"the first {len(configs)} proposals, and what is known of them before they train")
+    for name in ("trial", "method", "channels removed", *(METRICS[key].label for key in _COUNTED)):
+        table.add_column(name, justify="left" if name in ("method", "channels removed") else "right")
+    for config in configs:
+        schedule = Schedule.model_validate_json(config["schedule"])
+        shown = [METRICS[key].show(config["costs"].get(key)) for key in _COUNTED]
+        table.add_row(str(config["number"]), schedule.method, _ratios(schedule), *shown)
+    return table
+
+
+def resources_line(resources: ResourceSettings, nodes: Sequence[dict[str, float]], places: int) -> str:
+    """What a trial needs, what the cluster has, and how many run at once."""
+    have = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+    needs = f"{resources.cpus} CPUs and {resources.gpus:g} GPUs"
+    return f"a trial needs {needs}; the nodes have {have}: {places} trials at once"
+
+
+def time_lines(
+    budget: Budget, *, epochs: int, epoch_seconds: float, places: int, records: Sequence[TrialRecord], early_stops: bool
+) -> Iterator[str]:
+    """How long the budget will take at most.
+
+    Args:
+        epochs: of the longest trial.
+        epoch_seconds: of one epoch, timed on the dense network; the records' own mean replaces it once there is one.
+        places: trials that run at once.
+        records: of trials that have ended.
+        early_stops: whether a scheduler ends trials before their last epoch.
+    """
+    seen = [point.seconds for record in records for point in record.curve]
+    seconds, source = (sum(seen) / len(seen), "as in the trials so far") if seen else (epoch_seconds, "estimated")
+    yield f"an epoch of a trial takes about {_duration(seconds)} ({source}), a trial {_duration(seconds * epochs)}"
+    done = sum(record.status in COUNTED for record in records)
+    bounds = []
+    if budget.trials is not None:
+        left = max(0, budget.trials - done)
+        bounds.append((f"{left} trials", math.ceil(left / places) * epochs * seconds))
+    if budget.epochs is not None:
+        left = max(0, budget.epochs - len(seen))
+        bounds.append((f"{left} epochs", math.ceil(left / places) * seconds))
+    if budget.hours is not None:
+        bounds.append((f"{budget.hours:g} hours", budget.hours * 3600))
+    what, longest = min(bounds, key=lambda bound: bound[1])
+    less = "; less, as the scheduler ends trials early" if early_stops else ""
+    yield f"the search takes at most about {_duration(longest)} for {what}{less}; the front is measured again after it"
+
+
+def _ratios(schedule: Schedule) -> str:
+    ratios = list(schedule.ratios.values())
+    if not any(ratios):
+        return "none"
+    return f"{min(ratios):.0%} to {max(ratios):.0%}, mean {sum(ratios) / len(ratios):.0%}"
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds))) if seconds >= 10 else f"{seconds:.1f} s"

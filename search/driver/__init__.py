@@ -1,0 +1,1 @@
+"""The driver of a sweep: Ray, its cluster, tasks, callbacks and progress."""

@@ -1,0 +1,81 @@
+"""Connecting to Ray, and what it has to give."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from search.config import ResourceSettings
+from trainables.threads import available_threads
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Ray for the time of a sweep: the cluster at `address`, or that of the running job, or a local one started here.
+
+    `search.driver.environment.prepare_ray` must have been called before Ray was imported.
+
+    Raises:
+        ValueError: the address is not of a form that a driver can join, or nothing answers there.
+    """
+    address = address or os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    # Tune logs a lost trial as a page of its own stack; the record keeps the cause, and the progress line shows it.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if address:
+        _check_address(address)
+        ray.init(address=address, **quiet)
+    else:
+        # "local": without it Ray would join whatever cluster it finds traces of on this machine.
+        ray.init(address="local", num_cpus=available_threads(), include_dashboard=False, **quiet)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    # Ray itself goes on trying for minutes, or for ever.
+    if "://" in address:
+        raise ValueError(f"address {address!r} is a URL: a head's host:port is right, or `ray job submit` from outside")
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # "auto" and the like are Ray's to resolve
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ValueError(f"no Ray answers at {address}: {error}") from error
+
+
+def places_for(resources: ResourceSettings) -> int:
+    """How many trials fit on the cluster at once.
+
+    Raises:
+        ValueError: not one: says what a trial asks for and what the nodes have. Ray itself would wait for ever.
+    """
+    nodes = node_resources()
+    asked = {"CPU": float(resources.cpus), "GPU": resources.gpus}
+    places = sum(int(min(node.get(kind, 0.0) / amount for kind, amount in asked.items() if amount)) for node in nodes)
+    if places == 0:
+        have = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
+        raise ValueError(
+            f"a trial asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs, and no node has that "
+            f"(nodes: {have}): lower [resources] or add a node"
+        )
+    return places
+
+
+def whole_node(resources: ResourceSettings) -> dict[str, float]:
+    """Task options for all cores of the largest node that has the GPUs of a trial."""
+    nodes = node_resources()
+    cpus = max(node.get("CPU", 1.0) for node in nodes if node.get("GPU", 0.0) >= resources.gpus)
+    return {"num_cpus": cpus, "num_gpus": resources.gpus}
+
+
+def node_resources() -> list[dict[str, float]]:
+    """What each node that is alive has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -1,0 +1,1 @@
+"""After the search: the front is scored, a trial picked, exported and verified."""

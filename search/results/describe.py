@@ -1,0 +1,75 @@
+"""Descriptors of a folder of images by a bundle's network: what a deployed index is built from."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.datasets.image_files import list_images
+from retrieval.descriptors.extract import Progress
+from retrieval.descriptors.files import write_parquet
+from retrieval.descriptors.prefetch import Item
+from retrieval.descriptors.store import Kind, data_digest, extract_stored, store_key
+from retrieval.images import ImageReader
+from retrieval.runtime.onnx_model import describe_in, open_session
+from search.results.export import NetworkCard
+from tracking.provenance import provenance
+from trainables.threads import available_threads
+
+
+@dataclass(frozen=True)
+class Job:
+    """A folder of images to describe into one new Parquet file."""
+
+    bundle: Path
+    folder: Path
+    names: tuple[str, ...]
+    out: Path
+    kind: Kind
+
+
+def plan_description(bundle: Path, folder: Path, out: Path, kind: Kind) -> Job:
+    """Find all that is needed.
+
+    Raises:
+        ValueError: no bundle, no images, or `out` is there already.
+    """
+    if not (bundle / "model.onnx").is_file():
+        raise ValueError(f"{bundle} is no bundle: it has no model.onnx")
+    if out.exists():
+        raise ValueError(f"{out} is there already: name a new file for the descriptors")
+    names = list_images(folder)
+    if not names:
+        raise ValueError(f"{folder} is missing or holds no image; a folder with some below it is right")
+    return Job(bundle, folder, tuple(names), out, kind)
+
+
+def describe_folder(job: Job, progress: Progress | None = None) -> int:
+    """Write the Parquet file: `image`, the name below the folder, and `descriptor`; returns the descriptors' size.
+
+    What is done is kept beside the file until all is: an interrupted call goes on where it was.
+
+    Raises:
+        UnreadableImagesError: names every image that could not be read.
+        ValueError: the bundle is damaged.
+    """
+    card = NetworkCard.model_validate_json((job.bundle / "network.json").read_bytes())
+    model = (job.bundle / "model.onnx").read_bytes()
+    images: list[Item] = [(job.folder / name, None) for name in job.names]
+    digest = hashlib.sha256(model).hexdigest()[:16]
+    settings = {"image_size": str(card.data.image_size), "kind": job.kind}
+    unfinished = job.out.absolute().parent / f".{job.out.name}.{store_key(digest, data_digest(images), settings)}"
+    origin = {**provenance(device="cpu"), "model_sha256": hashlib.sha256(model).hexdigest()}
+    parts = extract_stored(
+        describe_in(open_session(model, threads=available_threads())),
+        images,
+        ImageReader(card.data.image_size, cache_bytes=0),
+        unfinished,
+        kind=job.kind,
+        provenance=origin,
+        batch_size=card.evaluation.batch_size,
+        progress=progress,
+    )
+    write_parquet(job.out, job.names, parts, origin)
+    shutil.rmtree(unfinished)
+    return int(parts[0].shape[1])

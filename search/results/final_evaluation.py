@@ -1,0 +1,89 @@
+"""After the search: the front measured again with nothing else running, and scored once on the test queries."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import ray
+
+from search.config import SweepConfig
+from search.driver.tasks import measure_member, score_member
+from search.driver.waiting import described
+from tracking.files import write_atomically
+from tracking.front import Front, build_front
+from tracking.record import TrialRecord
+from trainables.data import open_data
+from trainables.folder import TrialFolder
+from trainables.speed.meter import MeterClient
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Finals:
+    """The final measurements of one sweep, each kept on disk as soon as it is made.
+
+    The speed is that of a shape, the test mAP that of a trial: trials of equal widths are equally fast, and which of
+    them is on the front must not hang on the noise of two measurements.
+    """
+
+    config: SweepConfig
+    storage: Path
+    baselines: Path
+    meter: MeterClient
+
+    def front(self, records: Sequence[TrialRecord], dense: dict[str, float], notice: Callable[[str], None]) -> Front:
+        """The front of the finished trials, its members measured in quiet and scored on the test queries.
+
+        A speed measured during the search had company. Measuring a member again may move it behind another trial,
+        which is then measured too, until every member is. Asked again, nothing is measured twice.
+        """
+        by_number = {record.number: record for record in records}
+        while True:
+            front = build_front(self.config.name, self.merged(records), dense, self.config.search.objectives)
+            missing = [point.number for point in front.members() if not self._path(point.number).is_file()]
+            if not missing:
+                return front
+            for number in missing:
+                notice(f"measuring trial {number} of the front again, alone, and scoring it on the test queries")
+                self._measure(by_number[number], records, notice)
+
+    def merged(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The records with what was measured after the search in place of what was measured during it."""
+        speeds = self._speeds(records)
+        merged = []
+        for record in records:
+            finals = self._read(record.number)
+            metrics = {**record.metrics, **speeds.get(shape_of(record), {}), **finals.get("test", {})}
+            merged.append(record.model_copy(update={"metrics": metrics}))
+        return merged
+
+    def _measure(self, record: TrialRecord, records: Sequence[TrialRecord], notice: Callable[[str], None]) -> None:
+        settings, number = self.config.trial_settings, record.number
+        options = self.config.resources.task_options
+        # One after the other: while the speed is measured nothing else may run.
+        scored = score_member.options(**options).remote(settings, self.baselines, self.storage, number)
+        images = len(open_data(settings.data).report_on.images)
+        test = described(scored, TrialFolder(self.storage, number).path, images, notice)
+        speed = self._speeds(records).get(shape_of(record))
+        if speed is None:
+            task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)
+            speed = asdict(ray.get(task))
+        write_atomically(self._path(number), json.dumps({"speed": speed, "test": test}, indent=2))
+
+    def _speeds(self, records: Sequence[TrialRecord]) -> dict[Shape, dict[str, float]]:
+        finals = ((shape_of(record), self._read(record.number)) for record in records)
+        return {shape: found["speed"] for shape, found in finals if found}
+
+    def _read(self, number: int) -> dict[str, dict[str, float]]:
+        path = self._path(number)
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def _path(self, number: int) -> Path:
+        return TrialFolder(self.storage, number).path / "finals.json"
+
+
+def shape_of(record: TrialRecord) -> Shape:
+    """The width of every group: two trials with the same ones run the same network, with other weights."""
+    return tuple(row.achieved_width for row in record.ledger)

@@ -1,0 +1,1 @@
+"""Sweeps in virtual time, without Ray and without training."""

@@ -1,0 +1,171 @@
+"""An opened study with what one driver knows of it: kept up as trials end, so that nothing is counted twice over."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import Trial as OptunaTrial
+
+from search.study.budget import Budget, Clock, Spent
+from search.study.constraints import Exclusions
+from search.study.initial_points import Point, enqueue_once, spread_out
+from search.study.journal import Journal, open_study
+from search.study.proposals import Costs, Proposal, Proposals
+from search.study.samplers import GRID_STEPS, check_sampler
+from search.study.stopping import FrontGrowth
+from search.study.tell import EPOCHS, counts, tell_record, trial_of
+from spaces.space import Space
+from tracking.limits import Limits
+from tracking.record import TrialRecord
+
+# So many first points a sweep has however few its trials are: the ladder's four rungs.
+FEWEST_FIRST = 4
+
+
+@dataclass(frozen=True)
+class SweepAims:
+    """What a sweep's searcher is after; see `search.study.searcher.StudySearcher`."""
+
+    storage: Path
+    space: Space
+    objectives: tuple[str, ...]
+    budget: Budget
+    sampler: str
+    seed: int
+    costs: Costs
+    limits: Limits
+    points: tuple[Point, ...]
+    dense: dict[str, float]
+    now: Callable[[], float]
+
+    def check(self) -> None:
+        """Refuse a sampler that does not suit the space, and a budget that ends before the first trial.
+
+        Raises:
+            ValueError: says which, and what would be right.
+        """
+        check_sampler(self.sampler, self.space)
+        self.budget.check_longest(self.space.longest_trial)
+        if self.budget.stop is not None:
+            FrontGrowth(self.objectives, self.dense)
+
+    def first(self) -> list[Point]:
+        """What a new study tries before the sampler proposes anything, in order.
+
+        No more than half of the trials: a sampler that comes last has nothing to show.
+        """
+        if self.sampler == "grid":
+            return spread_out((*self.points, *self.space.grid(GRID_STEPS)), self.space, self.costs)
+        points = spread_out((*self.points, *self.space.ladder()), self.space, self.costs)
+        trials = self.budget.trials
+        return points if trials is None else points[: max(FEWEST_FIRST, trials // 2)]
+
+
+class Sitting:
+    """The study of a sweep, from its opening to the end of the driver.
+
+    Counts are kept as trials end: at a thousand trials, looking through all of them at every call would cost more than
+    the proposals.
+
+    Args:
+        ended_meanwhile: the record of a trial that a former driver handed out, None when it has not ended.
+    """
+
+    def __init__(self, aims: SweepAims, ended_meanwhile: Callable[[Proposal], TrialRecord | None]) -> None:
+        self._aims = aims
+        self._journal = Journal(aims.storage / "journal.log")
+        study = open_study(self._journal, aims.objectives, aims.sampler, aims.seed)
+        enqueue_once(study, aims.first)
+        self._clock = Clock(aims.storage / "clock.json", aims.now)
+        self._growth = FrontGrowth(aims.objectives, aims.dense) if aims.budget.stop else None
+        self._excluded_in_a_row = Exclusions()
+        self._trials, self._epochs, self.failed = 0, 0, 0
+        self._count_former(study)
+        interrupted = self._tell_former(study, ended_meanwhile)
+        self._proposals = Proposals(
+            study,
+            aims.space,
+            aims.costs,
+            aims.limits,
+            interrupted=interrupted,
+            enqueued_only=aims.sampler == "grid",
+            seed=aims.seed + 1000 * len(study.get_trials(deepcopy=False)),
+        )
+        self._journal.sync()
+
+    @property
+    def spent(self) -> Spent:
+        """What has ended by now."""
+        return Spent(self._trials, self._epochs, self._clock.hours)
+
+    def used_up(self, running: Sequence[int]) -> str | None:
+        """Why no further trial may start, in words; None while one may.
+
+        Args:
+            running: epochs of each trial that runs.
+        """
+        spent = self.spent
+        with_running = Spent(spent.trials + len(running), spent.epochs + sum(running), spent.hours)
+        reason = self._aims.budget.used_up(with_running, self._aims.space.longest_trial)
+        stop = self._aims.budget.stop
+        if reason is None and self._growth is not None and stop is not None:
+            reason = self._growth.stalled(stop)
+        return reason
+
+    def propose(self) -> Proposal:
+        """The next trial to hand out; raises as `Proposals.next` does, and OSError when the disk is full."""
+        try:
+            return self._proposals.next()
+        finally:
+            self._journal.sync()
+
+    def tell(self, trial: OptunaTrial, record: TrialRecord) -> None:
+        """Tell what became of a trial.
+
+        Raises:
+            AllExcludedError: one trial too many was excluded by what it measured before it trained.
+            OSError: the disk is full; the next driver tells it.
+        """
+        self._count(tell_record(trial, record, self._aims.objectives, self._aims.limits))
+        self._journal.sync()
+        if record.status == "excluded":
+            self._excluded_in_a_row.add(self._aims.limits.violations(record.metrics))
+        else:
+            self._excluded_in_a_row = Exclusions()
+
+    def tick(self, *, force: bool = False) -> None:
+        """Keep the time that has passed, now and then."""
+        if force:
+            self._clock.save()
+        else:
+            self._clock.tick()
+
+    def _count(self, trial: FrozenTrial) -> None:
+        self._trials += counts(trial)
+        self._epochs += trial.user_attrs.get(EPOCHS, 0)
+        self.failed += trial.state is TrialState.FAIL
+        if self._growth is not None and trial.state is TrialState.COMPLETE and counts(trial):
+            self._growth.add(trial.values)
+
+    def _count_former(self, study: optuna.Study) -> None:
+        ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+        for trial in sorted(ended, key=lambda trial: trial.datetime_complete or datetime.min):
+            self._count(trial)
+
+    def _tell_former(
+        self, study: optuna.Study, ended_meanwhile: Callable[[Proposal], TrialRecord | None]
+    ) -> list[OptunaTrial]:
+        """Tell what has ended and was never told; hand back the others."""
+        interrupted = []
+        for number in [trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]:
+            trial = trial_of(study, number)
+            schedule = self._aims.space.propose(trial)
+            record = ended_meanwhile(Proposal(trial, schedule, self._aims.costs(schedule)))
+            if record is None:
+                interrupted.append(trial)
+            else:
+                self.tell(trial, record)
+        return interrupted

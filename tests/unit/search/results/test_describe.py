@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.descriptors.files import read_parquet
+from retrieval.images import UnreadableImagesError
+from retrieval.networks.network import build_network
+from retrieval.runtime.onnx_model import to_onnx
+from search.results.describe import describe_folder, plan_description
+from search.results.export import NetworkCard
+from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    """The two files of a bundle that describing needs."""
+    folder = tmp_path_factory.mktemp("bundle")
+    network = build_network("mini_resnet", descriptor_size=16)
+    (folder / "model.onnx").write_bytes(to_onnx(network, 64))
+    card = NetworkCard(
+        network=NetworkSettings(name="mini_resnet", descriptor_size=16),
+        classes=2,
+        descriptor=DescriptorSettings(),
+        data=DataSettings(root=folder, image_size=64),
+        evaluation=EvaluationSettings(batch_size=8),
+    )
+    (folder / "network.json").write_text(card.model_dump_json())
+    return folder
+
+
+def test_every_image_gets_a_row_under_its_name(bundle, tiny_data, tmp_path):
+    job = plan_description(bundle, tiny_data / "test", tmp_path / "out.parquet", "float32")
+    seen = []
+    assert describe_folder(job, lambda done, total: seen.append((done, total))) == 16
+    found = read_parquet(tmp_path / "out.parquet")
+    assert tuple(found.names) == job.names
+    assert found.names[0].startswith("jpg/")
+    np.testing.assert_allclose(np.linalg.norm(found.descriptors_ND, axis=1), 1, rtol=1e-5)
+    assert seen[-1] == (len(job.names), len(job.names))
+    assert found.provenance["device"] == "cpu"
+    # Nothing is left of the parts.
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+
+
+def test_half_the_bytes_keep_three_digits(bundle, tiny_data, tmp_path):
+    files = {}
+    for kind in ("float32", "float16"):
+        describe_folder(plan_description(bundle, tiny_data / "val", tmp_path / kind, kind))
+        files[kind] = read_parquet(tmp_path / kind).descriptors_ND
+    assert files["float16"].dtype == np.float16
+    np.testing.assert_allclose(files["float16"].astype(np.float32), files["float32"], atol=1e-3)
+
+
+def test_an_unreadable_image_is_named_and_nothing_half_written_takes_the_place(bundle, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "broken.jpg").write_text("no image")
+    job = plan_description(bundle, tmp_path / "images", tmp_path / "out.parquet", "float32")
+    with pytest.raises(UnreadableImagesError, match=r"broken\.jpg"):
+        describe_folder(job)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_what_cannot_be_described_is_refused(bundle, tiny_data, tmp_path):
+    (tmp_path / "there").write_text("")
+    with pytest.raises(ValueError, match="is there already"):
+        plan_description(bundle, tiny_data, tmp_path / "there", "float32")
+    with pytest.raises(ValueError, match="holds no image"):
+        plan_description(bundle, tmp_path, tmp_path / "out", "float32")
+    with pytest.raises(ValueError, match="is no bundle"):
+        plan_description(tmp_path, tiny_data, tmp_path / "out", "float32")
