@@ -15,7 +15,7 @@ from benchmarks.search_problems import sensitivity_of
 from benchmarks.search_rivals import BareStudy, Moasha, has_moasha
 from pruning.schedule import Schedule
 from search.build import mapped_points
-from search.halving.successive_halving import Rungs
+from search.halving.successive_halving import SuccessiveHalving
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
 from search.study.samplers import DEFAULT_SAMPLER
@@ -89,11 +89,13 @@ class Ours:
             return []
         return mapped_points(space, sensitivity_of(blackbox), Counted(blackbox).metrics, SensitivitySettings().targets)
 
-    def _rungs(self, blackbox: Blackbox, storage: Path) -> Rungs | None:
+    def _rungs(self, blackbox: Blackbox, storage: Path) -> SuccessiveHalving | None:
         if not self.rungs:
             return None
         signs = [METRICS[key].sign for key in OBJECTIVES]
-        return Rungs(storage / "rungs.jsonl", epochs=blackbox.epochs, grace=GRACE, reduction=REDUCTION, signs=signs)
+        return SuccessiveHalving(
+            storage / "rungs.jsonl", epochs=blackbox.epochs, grace=GRACE, reduction=REDUCTION, signs=signs
+        )
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class SyneTune:
         """One sweep."""
         space = blackbox.space("independent")
         moasha = Moasha(space, OBJECTIVES, budget, storage, grace=GRACE, reduction=REDUCTION, seed=seed)
-        both = cast(StudySearcher, moasha), cast(Rungs, moasha)
+        both = cast(StudySearcher, moasha), cast(SuccessiveHalving, moasha)
         return simulate(*both, blackbox, slots=SLOTS, storage=storage)
 
 

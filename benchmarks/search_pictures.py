@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 from benchmarks.search_contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
 from benchmarks.search_figures import Results
 from search.simulation.virtual_time import Ended, Simulation
-from spaces.answers import Answers
+from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import HIGHEST_RATIO, Space, offset_name
 from tracking.charts.style import INK, MUTED, RULE
 from trainables.simulation.simulated import Blackbox
@@ -38,8 +38,8 @@ def draw_space(space: Space, path: Path) -> None:
     for shift, (label, tilt, reach, colour) in zip((-0.27, 0.0, 0.27), _PROPOSALS, strict=True):
         signs = np.random.default_rng(0).uniform(-1, 1, len(groups))
         offsets = {offset_name(g, "group"): reach * sign for g, sign in zip(groups, signs, strict=True)}
-        wishes = {"method": "l1", "level": 0.5, "tilt": tilt, **{name: offsets[name] for name in offsets if name}}
-        ratios = space.propose(Answers(wishes)).ratios
+        preferred = {"method": "l1", "level": 0.5, "tilt": tilt, **{name: offsets[name] for name in offsets if name}}
+        ratios = space.propose(ScriptedSampler(preferred)).ratios
         above.bar(places + shift, [ratios[group.id] for group in groups], 0.25, color=colour, label=label)
     bounded = [place for place, group in zip(places, groups, strict=True) if space.most(group) < HIGHEST_RATIO]
     if bounded:

@@ -1,6 +1,7 @@
 """Other searchers, driven bare: no ladder, no map, none of this project's own.
 
-Each answers the calls that `search.simulation.virtual_time.simulate` makes: of a searcher, and of rungs where trials are stopped.
+Each answers the calls that `search.simulation.virtual_time.simulate` makes: of a searcher, and of rungs where trials
+are stopped.
 """
 
 import warnings
@@ -16,7 +17,7 @@ from optuna.samplers import BaseSampler
 from pruning.schedule import Schedule
 from search.study.budget import Budget, Spent
 from search.study.driver_records import stopped_record
-from spaces.answers import Answers, Question
+from spaces.scripted_sampler import ScriptedSampler, Suggestion
 from spaces.space import Space
 from trainables.folder import TrialFolder
 
@@ -106,7 +107,7 @@ class Moasha:
         config = self._scheduler.suggest().config
         self._trials[number] = Trial(number, config, datetime.now(UTC))
         self._scheduler.on_trial_add(self._trials[number])
-        self._schedules[number] = self._space.propose(Answers(config))
+        self._schedules[number] = self._space.propose(ScriptedSampler(config))
         return {"number": number, "schedule": self._schedules[number].model_dump_json()}
 
     def decide(self, number: int, epoch: int, values: Sequence[float]) -> bool:
@@ -166,15 +167,15 @@ def _import_moasha() -> Any:
 
 def _config_space(space: Space) -> dict[str, Any]:
     """Every dimension that any method asks for; a trial whose method has no use for one leaves it."""
-    questions: dict[str, Question] = {}
+    questions: dict[str, Suggestion] = {}
     for method in space.preset.methods:
-        asked = Answers({"method": method})
+        asked = ScriptedSampler({"method": method})
         space.propose(asked)
-        questions |= {question.name: question for question in asked.questions}
+        questions |= {question.name: question for question in asked.suggestions}
     return {name: _domain(question) for name, question in questions.items()}
 
 
-def _domain(question: Question) -> Any:
+def _domain(question: Suggestion) -> Any:
     from syne_tune.config_space import choice, loguniform, randint, uniform
 
     if question.kind == "choice":

@@ -131,7 +131,8 @@ class CostModel:
     def metrics(self, schedule: Schedule) -> dict[str, float]:
         """What the finished trial will report: parameters, macs, size_bytes, mac_ratio and compression.
 
-        Where weights are coded, `size_bytes` is the papers' formula (`pruning.coding.packing.size_formula_bytes`), which the
+        Where weights are coded, `size_bytes` is the papers' formula (`pruning.coding.packing.size_formula_bytes`),
+        which the
         file itself lies above, but for what Huffman codes save. How many weights lie below a threshold is not known
         before they are trained: both sizes are left out then.
 

@@ -78,11 +78,16 @@ def check_data(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     Example: python -m search check-data data/mini
     """
     from retrieval.datasets.check import describe_data
+    from trainables.threads import available_threads
 
     console = Console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress, input_is_checked():
         task = progress.add_task("reading every image once", total=None)
-        for line in describe_data(folder, lambda done, total: progress.update(task, completed=done, total=total)):
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        for line in describe_data(folder, show, threads=available_threads()):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -105,20 +110,20 @@ def train(
     from trainables.data import check_images, open_data
     from trainables.threads import available_threads, use_threads
 
-    shelf = baselines.resolve()
+    baselines_dir = baselines.resolve()
     with input_is_checked():
         settings = load_config(file, data=data, overrides=overrides or ()).trial_settings
         dense_groups(settings)  # a network that cannot be pruned is not worth training
         check_images(open_data(settings.data).images)
-        found = find_baseline(settings, shelf)
+        found = find_baseline(settings, baselines_dir)
         if found is None and settings.network.weights == "imagenet":
             published_weights(settings.network.name)
     if found is None:
         use_threads(available_threads())
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        for point in train_baseline(settings, shelf, device):
+        for point in train_baseline(settings, baselines_dir, device):
             typer.echo(f"epoch {point.epoch}: loss {point.loss:.3f}, mAP {point.map:.4f}, {point.seconds:.1f} s")
-        found = need_baseline(settings, shelf)
+        found = need_baseline(settings, baselines_dir)
     typer.echo(f"the dense network is in {found.folder}")
 
 
@@ -154,22 +159,22 @@ def sweep(
     with input_is_checked():
         config = load_config(file, data=data, trials=trials, overrides=overrides or ())
         place = SweepStorage(storage or Path("runs") / config.name)
-    from search.results.next_steps import whats_next
+    from search.results.next_steps import next_steps
     from search.sweep import Sweep
     from tracking.charts.terminal_tables import front_table
     from tracking.mlflow_runs.mlflow_client import default_tracking_uri
 
     uri = tracking_uri or default_tracking_uri(place.path)
     console = Console()
-    shelf = baselines.resolve() if baselines else place.path.parent / "baselines"
+    baselines_dir = baselines.resolve() if baselines else place.path.parent / "baselines"
     if dry_run:
         from search.cli.dry_run import dry_run as show
 
-        show(config, place.path, shelf, address, console, warm_start)
+        show(config, place.path, baselines_dir, address, console, warm_start)
         return
-    front = Sweep(config, place, shelf, uri, address, console, warm_start).run()
+    front = Sweep(config, place, baselines_dir, uri, address, console, warm_start).run()
     console.print(front_table(front))
-    for line in whats_next(front, place.path, uri):
+    for line in next_steps(front, place.path, uri):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -183,15 +188,15 @@ def space(
 
     Example: python -m search space search/sweeps/demo.toml --data data/mini
     """
-    from search.build import groups_of, space_of, unmeasured
+    from search.build import build_groups, build_space, unmeasured
     from search.cli.space_table import space_summary, space_table
     from search.config import load_config
 
     console = Console()
     with input_is_checked():
         config = load_config(file, data=data, overrides=overrides or ())
-        groups = groups_of(config)
-        found = space_of(config, groups)
+        groups = build_groups(config)
+        found = build_space(config, groups)
     console.print(space_table(found))
     for line in (*space_summary(found), *unmeasured(config, groups)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -215,20 +220,20 @@ def sensitivity(
     from search.driver.environment import prepare_ray
 
     prepare_ray(address)
-    from search.build import groups_of
+    from search.build import build_groups
     from search.config import load_config
-    from search.driver.cluster import connected, places_for
+    from search.driver.cluster import connected, trial_slots_for
     from search.sensitivity import draw_map
     from trainables.baseline import find_baseline
 
     console = Console()
     with input_is_checked():
         config = load_config(file, data=data, overrides=overrides or ())
-        groups = groups_of(config)
+        groups = build_groups(config)
         if find_baseline(config.trial_settings, baselines.resolve()) is None:
             raise ValueError(f"the dense network of {file} is not in {baselines}: `train {file}` trains it")
     with input_is_checked(), connected(address):
-        places_for(config.resources)
+        trial_slots_for(config.resources)
         draw_map(config, groups, baselines.resolve(), out, console)
 
 

@@ -12,15 +12,15 @@ from pruning.methods.registry import get_method
 from pruning.predicted_cost import CostModel
 from pruning.schedule import Schedule
 from search.config import SweepConfig
-from search.halving.successive_halving import Rungs
+from search.halving.successive_halving import SuccessiveHalving
 from search.sensitivity import groups_to_measure
 from search.study.constraints import check_reachable
 from search.study.initial_points import Point
 from search.study.proposals import Costs
 from search.study.samplers import check_sampler
 from search.study.searcher import StudySearcher, never_stopped
-from spaces.projection import project
 from spaces.space import Space
+from spaces.space_transfer import project
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivityMap
 from trainables.baseline import Baseline, build_dense, dense_groups
@@ -32,7 +32,7 @@ from trainables.settings import example_image, tracing_image
 Groups = tuple[PrunableGroup, ...]
 
 
-def groups_of(config: SweepConfig) -> Groups:
+def build_groups(config: SweepConfig) -> Groups:
     """The groups of the dense network, which need not be trained.
 
     Raises:
@@ -48,7 +48,7 @@ def groups_of(config: SweepConfig) -> Groups:
     return groups
 
 
-def space_of(
+def build_space(
     config: SweepConfig, groups: Groups, baseline: Baseline | None = None, sensitivity: SensitivityMap | None = None
 ) -> Space:
     """The space of the sweep.
@@ -74,7 +74,7 @@ def space_of(
     )
 
 
-def costs_of(config: SweepConfig, groups: Groups, baseline: Baseline | None = None) -> CostModel:
+def build_costs(config: SweepConfig, groups: Groups, baseline: Baseline | None = None) -> CostModel:
     """The counted costs of whatever the space proposes.
 
     Args:
@@ -100,15 +100,15 @@ def check_search(config: SweepConfig, space: Space, costs: CostModel) -> None:
     check_sampler(config.search.sampler, space)
     config.search.budget.check_longest(space.longest_trial)
     check_reachable(space, costs.metrics, config.limits)
-    rungs_of(config, space, Path())
+    build_halving(config, space, Path())
 
 
-def rungs_of(config: SweepConfig, space: Space, storage: Path) -> Rungs | None:
+def build_halving(config: SweepConfig, space: Space, storage: Path) -> SuccessiveHalving | None:
     """The rungs of the sweep, kept in its folder; None when no trial ends early."""
     chosen = config.scheduler
     if chosen.name == "none":
         return None
-    return Rungs(
+    return SuccessiveHalving(
         storage / "rungs.jsonl",
         epochs=space.longest_trial,
         grace=chosen.grace,
@@ -118,7 +118,7 @@ def rungs_of(config: SweepConfig, space: Space, storage: Path) -> Rungs | None:
     )
 
 
-def searcher_of(
+def build_searcher(
     config: SweepConfig,
     storage: Path,
     space: Space,
@@ -127,20 +127,21 @@ def searcher_of(
     *,
     concurrent: int,
     warm: Sequence[Point] = (),
-    rungs: Rungs | None = None,
+    rungs: SuccessiveHalving | None = None,
     dense: Mapping[str, float] | None = None,
 ) -> StudySearcher:
-    """What proposes the trials of the sweep; see `search.study.searcher.StudySearcher` for the arguments not named here.
+    """What proposes the trials of the sweep; see `search.study.searcher.StudySearcher` for the arguments not named
+    here.
 
     Args:
         config: of the sweep.
         storage: its folder, or another one for a rehearsal.
-        space: see `space_of`.
-        costs: see `costs_of`.
-        sensitivity: as in `space_of`; it proposes first points.
+        space: see `build_space`.
+        costs: see `build_costs`.
+        sensitivity: as in `build_space`; it proposes first points.
         concurrent: how many trials may run at once.
         warm: points of a former sweep.
-        rungs: see `rungs_of`.
+        rungs: see `build_halving`.
         dense: needed where the budget has a stop.
     """
     return StudySearcher(

@@ -88,7 +88,8 @@ class SearchSettings(Settings):
 
 
 class SchedulerSettings(Settings):
-    """[scheduler]: whether trials end early, by successive halving on quality and exact cost (see `search.halving.successive_halving`).
+    """[scheduler]: whether trials end early, by successive halving on quality and exact cost (see
+    `search.halving.successive_halving`).
 
     A trial is judged after `grace` epochs, and again whenever `reduction` times as many are done; one in `reduction`
     goes on. Later `brackets` judge their trials that much later for the first time.

@@ -23,7 +23,7 @@ from spaces.space import Space
 from tracking.record import METRICS
 from tracking.sensitivity import GroupSensitivity, SensitivityMap, write_sensitivity
 from trainables.baseline import need_baseline
-from trainables.ray_resources import take_assigned
+from trainables.ray_resources import use_ray_resources
 from trainables.sensitivity import (
     DensePoint,
     Probe,
@@ -117,13 +117,13 @@ def draw_map(
 
 @ray.remote
 def _measure_dense(settings: TrialSettings, baselines: Path, probe: Probe) -> DensePoint:
-    device = take_assigned()
+    device = use_ray_resources()
     return measure_dense(settings, need_baseline(settings, baselines), probe, device)
 
 
 @ray.remote
 def _measure_group(settings: TrialSettings, baselines: Path, group_id: str, probe: Probe) -> GroupSensitivity:
-    device = take_assigned()
+    device = use_ray_resources()
     baseline = need_baseline(settings, baselines)
     found = measure_group(settings, baseline, group_id, probe, device)
     keep_group(sensitivity_folder(settings, baseline, probe), found)

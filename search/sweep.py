@@ -14,24 +14,24 @@ from rich.progress import Progress
 
 from search.build import (
     Groups,
+    build_costs,
+    build_groups,
+    build_halving,
+    build_searcher,
+    build_space,
     check_search,
-    costs_of,
-    groups_of,
     is_mapped,
-    rungs_of,
-    searcher_of,
-    space_of,
 )
 from search.config import SweepConfig
 from search.driver.callbacks import SweepCallback
-from search.driver.cluster import connected, places_for, whole_node
+from search.driver.cluster import connected, trial_slots_for, whole_node
 from search.driver.progress import SweepProgress
 from search.driver.run_trials import run_trials
 from search.driver.tasks import fetch_weights, score_dense, train_dense
-from search.driver.waiting import described
+from search.driver.waiting import wait_with_progress
 from search.errors import GO_ON, FailedError, input_is_checked
-from search.halving.scheduler import RungScheduler
-from search.results.final_evaluation import Finals
+from search.halving.scheduler import SuccessiveHalvingScheduler
+from search.results.final_evaluation import FinalEvaluation
 from search.sensitivity import draw_map
 from search.storage import SweepStorage
 from search.study.constraints import check_reachable
@@ -48,7 +48,7 @@ from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
 from trainables.ray_trainable import RayTrial
-from trainables.speed.meter import MeterClient, start_meter
+from trainables.speed.meter import LatencyMeter, start_meter
 
 
 class SweepFailedError(FailedError):
@@ -86,14 +86,14 @@ class Sweep:
         """
         with ExitStack() as stack:
             with input_is_checked():
-                groups = groups_of(self.config)
+                groups = build_groups(self.config)
                 data = self._check_data()
-                untrained = space_of(self.config, groups)
-                check_search(self.config, untrained, costs_of(self.config, groups))
+                untrained = build_space(self.config, groups)
+                check_search(self.config, untrained, build_costs(self.config, groups))
                 warm = self._warm_start(untrained)
                 self.storage.check(self.config, data)
                 stack.enter_context(connected(self.address))
-                places = places_for(self.config.resources)
+                places = trial_slots_for(self.config.resources)
                 stack.enter_context(self.storage.lock())
                 self.storage.claim(self.config, data, self.baselines)
                 write_atomically(self._checked(data), "")
@@ -103,7 +103,7 @@ class Sweep:
             sensitivity = self._sensitivity(groups)
             meter = start_meter(self.config.latency.threads)
             store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
-            finals = Finals(self.config, self.storage.path, self.baselines, meter)
+            finals = FinalEvaluation(self.config, self.storage.path, self.baselines, meter)
             store.sync(finals.merged(records))
             try:
                 self._search(groups, sensitivity, warm, dense, places, meter, store)
@@ -161,7 +161,7 @@ class Sweep:
             task = score_dense.options(**options).remote(settings, self.baselines)
             data, keep = open_data(settings.data), need_baseline(settings, self.baselines).descriptors
             images = len(data.select_on.images) + len(data.report_on.images)
-            write_atomically(path, json.dumps(described(task, keep, images, self._say), indent=2))
+            write_atomically(path, json.dumps(wait_with_progress(task, keep, images, self._say), indent=2))
         metrics: dict[str, float] = json.loads(path.read_text())
         quality = self.config.search.objectives[0]
         shown = METRICS[quality].show(metrics[quality])
@@ -193,18 +193,18 @@ class Sweep:
         warm: list[Point],
         dense: dict[str, float],
         places: int,
-        meter: MeterClient,
+        meter: LatencyMeter,
         store: MlflowStore,
     ) -> None:
         """Run trials until the budget is used up."""
         config, storage = self.config, self.storage.path
         baseline = need_baseline(config.trial_settings, self.baselines)
-        space = space_of(config, groups, baseline, sensitivity)
-        costs = costs_of(config, groups, baseline)
+        space = build_space(config, groups, baseline, sensitivity)
+        costs = build_costs(config, groups, baseline)
         with input_is_checked():
             check_reachable(space, costs.metrics, config.limits)
-        rungs = rungs_of(config, space, storage)
-        searcher = searcher_of(
+        rungs = build_halving(config, space, storage)
+        searcher = build_searcher(
             config, storage, space, costs, sensitivity, concurrent=places, warm=warm, rungs=rungs, dense=dense
         )
         progress = SweepProgress(
@@ -228,7 +228,7 @@ class Sweep:
             run_trials(
                 trainable,
                 searcher,
-                RungScheduler(rungs, config.search.objectives) if rungs else None,
+                SuccessiveHalvingScheduler(rungs, config.search.objectives) if rungs else None,
                 name=config.name,
                 storage=storage,
                 resources={"cpu": config.resources.cpus, "gpu": config.resources.gpus},
@@ -250,7 +250,7 @@ class Sweep:
             raise SweepFailedError(f"interrupted with {searcher.finished} trials: {GO_ON}")
         self._say(f"the search has ended: {searcher.reason}")
 
-    def _finish(self, dense: dict[str, float], finals: Finals, store: MlflowStore) -> Front:
+    def _finish(self, dense: dict[str, float], finals: FinalEvaluation, store: MlflowStore) -> Front:
         records = read_records(self.storage.path)
         front = finals.front(records, dense, notice=self._say)
         write_front(front, self.storage.path)

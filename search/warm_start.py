@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from pruning.graph.groups import PrunableGroup
-from search.build import groups_of
+from search.build import build_groups
 from search.storage import SweepStorage
 from search.study.initial_points import Point
-from spaces.answers import Answers
-from spaces.projection import Projected, project_schedule, project_stages
+from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import Space
+from spaces.space_transfer import Projected, project_schedule, project_stages
 from tracking.farthest_first import farthest_first, middle
 from tracking.pareto import pareto_front
 from tracking.record import METRICS, TrialRecord
@@ -45,7 +45,7 @@ def warm_points(sweep: Path, space: Space) -> WarmStart:
     config = storage.card().config
     records = read_records(storage.path)
     try:
-        return points_of_front(records, groups_of(config), space, objectives=config.search.objectives)
+        return points_of_front(records, build_groups(config), space, objectives=config.search.objectives)
     except ValueError as error:
         raise ValueError(f"warm start from {sweep}: {error}") from error
 
@@ -119,5 +119,5 @@ def _shape(groups: Sequence[PrunableGroup]) -> dict[str, int]:
 
 def _removes(space: Space, projected: Projected) -> bool:
     """Whether anything goes: a network that keeps all is in every sweep's ladder."""
-    schedule = space.propose(Answers(projected.params))
+    schedule = space.propose(ScriptedSampler(projected.params))
     return any(schedule.ratios.values()) or schedule.quantization is not None

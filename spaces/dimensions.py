@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning.graph.groups import PrunableGroup
-from spaces.answers import Answers, Kind, Question
 from spaces.params import RATIO
+from spaces.scripted_sampler import Kind, ScriptedSampler, Suggestion
 from spaces.space import BITS_OFFSET, OFFSET, Space, offset_name
 
 _Choices = Mapping[str, Any]
@@ -54,8 +54,8 @@ def dimensions(space: Space) -> list[Dimension]:
     # What is asked does not depend on the ranking, which takes a dense network to make.
     ranked = replace(space, ranking={group.id: (0.0,) * group.width for group in space.groups})
     walks = list(_walks(ranked, {}))
-    asked = {question.name: question for _, questions in walks for question in questions}
-    return [_dimension(question, walks, space) for question in asked.values()]
+    asked = {suggestion.name: suggestion for _, suggestions in walks for suggestion in suggestions}
+    return [_dimension(suggestion, walks, space) for suggestion in asked.values()]
 
 
 def is_conditional(space: Space) -> bool:
@@ -63,36 +63,38 @@ def is_conditional(space: Space) -> bool:
     return any(dimension.condition for dimension in dimensions(space))
 
 
-def _walks(space: Space, chosen: _Choices) -> Iterator[tuple[_Choices, Sequence[Question]]]:
+def _walks(space: Space, chosen: _Choices) -> Iterator[tuple[_Choices, Sequence[Suggestion]]]:
     """Every combination of choices, and what is asked on that way."""
-    answers = Answers(chosen)
+    answers = ScriptedSampler(chosen)
     space.propose(answers)
-    fork = next((each for each in answers.questions if each.kind == "choice" and each.name not in chosen), None)
+    fork = next((each for each in answers.suggestions if each.kind == "choice" and each.name not in chosen), None)
     if fork is None:
-        yield chosen, answers.questions
+        yield chosen, answers.suggestions
         return
     for choice in fork.choices:
         yield from _walks(space, {**chosen, fork.name: choice})
 
 
-def _dimension(question: Question, walks: Sequence[tuple[_Choices, Sequence[Question]]], space: Space) -> Dimension:
-    ways = [chosen for chosen, questions in walks if question in questions]
-    forks = {each.name: each.choices for _, questions in walks for each in questions if each.kind == "choice"}
+def _dimension(
+    suggestion: Suggestion, walks: Sequence[tuple[_Choices, Sequence[Suggestion]]], space: Space
+) -> Dimension:
+    ways = [chosen for chosen, suggestions in walks if suggestion in suggestions]
+    forks = {each.name: each.choices for _, suggestions in walks for each in suggestions if each.kind == "choice"}
     conditions = [
         f"{name} {_one_of(choices_left)}"
         for name, choices in forks.items()
-        if name != question.name
+        if name != suggestion.name
         and (choices_left := [choice for choice in choices if any(way.get(name) == choice for way in ways)])
         and len(choices_left) < len(choices)
     ]
     return Dimension(
-        name=question.name,
-        kind=question.kind,
-        low=question.low,
-        high=question.high,
-        choices=question.choices,
-        log=question.log,
-        acts_on=_acts_on(question.name, space),
+        name=suggestion.name,
+        kind=suggestion.kind,
+        low=suggestion.low,
+        high=suggestion.high,
+        choices=suggestion.choices,
+        log=suggestion.log,
+        acts_on=_acts_on(suggestion.name, space),
         condition=" and ".join(conditions) or None,
     )
 

@@ -15,10 +15,10 @@ from pruning.methods.registry import get_method
 from pruning.per_group import FEWEST_BITS, MOST_BITS
 from pruning.schedule import Quantization, Schedule, Sparsity
 from pruning.widths import can_narrow
-from spaces.answers import Answers, Sampler, between, choose, count_between
 from spaces.grid import on_grid
 from spaces.params import RATIO
 from spaces.preset import Allocation, Preset
+from spaces.scripted_sampler import Sampler, ScriptedSampler, between, choose, count_between
 
 # What the ladder's rungs remove of every group, in this order: the first three already span a front.
 LADDER = (0.0, 0.5, 0.75, 0.25)
@@ -107,18 +107,18 @@ class Space:
             quantization=self._quantization(sampler),
         )
 
-    def point(self, wishes: Mapping[str, Any]) -> dict[str, Any]:
+    def point(self, preferred: Mapping[str, Any]) -> dict[str, Any]:
         """The params of the proposal nearest to what is wished for, dimension by dimension.
 
-        A dimension that nobody wishes anything for is taken as plain trials have it: no tilt, no offset, the paper's
+        A dimension that nobody preferred anything for is taken as plain trials have it: no tilt, no offset, the paper's
         decay where a level is wished for, all epochs, the sweep's learning rate; else the middle of its range.
         """
         plain: dict[str, Any] = {"tilt": 0.0, "epochs": self._epochs[1], "learning_rate": self.learning_rate}
         plain["neighbours"] = self.preset.neighbours[0]
-        if "level" in wishes:
-            plain |= {f"{RATIO}{group.id}": wishes["level"] for group in self.free_groups}
-            plain["decay"] = default_decay(wishes["level"])
-        answers = Answers({**plain, **wishes})
+        if "level" in preferred:
+            plain |= {f"{RATIO}{group.id}": preferred["level"] for group in self.free_groups}
+            plain["decay"] = default_decay(preferred["level"])
+        answers = ScriptedSampler({**plain, **preferred})
         self.propose(answers)
         return answers.params
 
@@ -227,24 +227,24 @@ class Space:
         return min(max(ratio, low), high)
 
     def _grid_point(self, method: Method, share: float) -> dict[str, Any]:
-        wishes: dict[str, Any] = {"method": method.name}
+        preferred: dict[str, Any] = {"method": method.name}
         if method.removes_channels:
             low, high = self.preset.level
-            return wishes | {"level": low + share * (high - low)}
+            return preferred | {"level": low + share * (high - low)}
         if (sparsity := self.preset.sparsity) is not None:
             name, low, high = sparsity.measure
-            wishes[name] = low + share * (high - low)
+            preferred[name] = low + share * (high - low)
         if (quantization := self.preset.quantization) is not None:
             few, many = quantization.bits
-            wishes["bits"] = round(many - share * (many - few))
-        return wishes
+            preferred["bits"] = round(many - share * (many - few))
+        return preferred
 
-    def _distinct(self, wishes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The points nearest to these wishes, each trial once."""
+    def _distinct(self, preferred: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The points nearest to these preferred, each trial once."""
         points: dict[object, dict[str, Any]] = {}
-        for wish in wishes:
-            point = self.point(wish)
-            points.setdefault(_what_it_does(self.propose(Answers(point))), point)
+        for preference in preferred:
+            point = self.point(preference)
+            points.setdefault(_what_it_does(self.propose(ScriptedSampler(point))), point)
         return list(points.values())
 
 

@@ -64,7 +64,7 @@ def test_a_library_is_imported_only_where_it_belongs(library: str):
 
 
 def test_the_trial_itself_knows_no_ray():
-    for name in ("trial", "training", "baseline", "data", "folder", "scoring", "settings", "threads"):
+    for name in ("trial", "training", "baseline", "data", "folder", "evaluate_trial", "settings", "threads"):
         assert "ray" not in imported(ROOT / "trainables" / f"{name}.py"), name
 
 

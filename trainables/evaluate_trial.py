@@ -27,7 +27,10 @@ def score(
     device: torch.device,
     keep: Path | None = None,
 ) -> dict[str, float]:
-    """Figures of one split; the keys of `report_on` begin with `test_`. `keep` as in `trainables.retrieval_quality.examine`."""
+    """Figures of one split; the keys of `report_on` begin with `test_`.
+
+    `keep` as in `trainables.retrieval_quality.examine`.
+    """
     data = open_data(settings.data)
     queries = data.select_on if split == "select_on" else data.report_on
     metrics = quality_metrics(examine(network, queries, settings, baseline, device, keep))

@@ -6,7 +6,7 @@ import torch
 from trainables.threads import use_threads
 
 
-def take_assigned() -> torch.device:
+def use_ray_resources() -> torch.device:
     """Use the cores that were given, and no more; returns the device: CUDA when a GPU, or a share of one, was given."""
     cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)
     use_threads(max(1, int(cpus)))

@@ -19,10 +19,10 @@ from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import baseline_identity, need_baseline
 from trainables.folder import LeaseLostError, TrialFolder
-from trainables.ray_resources import take_assigned
+from trainables.ray_resources import use_ray_resources
 from trainables.settings import TrialSettings
 from trainables.speed.latency_cache import Measure, Speeds
-from trainables.speed.meter import MeterClient
+from trainables.speed.meter import LatencyMeter
 from trainables.trial import Trial
 from trainables.trial_protocol import Runnable
 from trainables.watchdog import hangs, watched
@@ -53,7 +53,7 @@ class RayTrial(tune.Trainable):
         settings: TrialSettings,
         storage: Path,
         baselines: Path,
-        meter: MeterClient,
+        meter: LatencyMeter,
         limits: Limits = _UNLIMITED,
         step_timeout_s: float | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class RayTrial(tune.Trainable):
             step_timeout_s: what opening a trial, measuring its costs, an epoch and its end may each take. The worker is
                 ended when one takes longer, and the trial tried again once. None lets all of them take their time.
         """
-        self._device = take_assigned()
+        self._device = use_ray_resources()
         self._settings, self._baselines = settings, baselines
         speeds = Speeds(storage / "speeds", meter)
         self._begin(config, storage=storage, measure=speeds, limits=limits, step_timeout_s=step_timeout_s)

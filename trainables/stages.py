@@ -39,7 +39,7 @@ class StartTraining(Protocol):
         """A training that has not begun."""
 
 
-class Structure:
+class ChannelPruningStage:
     """Channels go as the schedule's method says.
 
     An epoch is one of training, then a fresh choice of the channels to remove, then the method's decay of those (not
@@ -98,7 +98,7 @@ class Structure:
         self._convergence.load_state_dict(state["convergence"], plan)
 
 
-class Coding:
+class QuantizationStage:
     """Single weights go to zero and the others to few bits, phase by phase (see `pruning.methods.trained_pq`).
 
     The first phase begins with the first epoch, or with `begin` where no phase trains.

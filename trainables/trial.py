@@ -48,7 +48,7 @@ from trainables.settings import (
     tracing_image,
 )
 from trainables.speed.latency_cache import Measure, Pair, measure_now, pair_key
-from trainables.stages import Coding, Structure
+from trainables.stages import ChannelPruningStage, QuantizationStage
 from trainables.training import Training
 from trainables.trial_protocol import Outcome
 
@@ -164,7 +164,7 @@ class Trial:
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on; loadable with `torch.load(weights_only=True)`."""
         return {
-            "coding": isinstance(self._stage, Coding),
+            "coding": isinstance(self._stage, QuantizationStage),
             "stage": self._stage.state_dict(),
             "plan": {group: list(kept) for group, kept in self.plan.items()},
             "curve": [point.model_dump() for point in self.curve],
@@ -178,7 +178,7 @@ class Trial:
         self._stage.load_state_dict(state["stage"], plan)
         self.curve = [EpochPoint(**point) for point in state["curve"]]
 
-    def _first_stage(self, dense: nn.Module) -> Structure | Coding:
+    def _first_stage(self, dense: nn.Module) -> ChannelPruningStage | QuantizationStage:
         method = get_method(self.schedule.method)
         plan = method.choose(dense, self.groups, self.schedule) if method.cuts_first else {}
         if method.new_weights:
@@ -188,20 +188,20 @@ class Trial:
             self._cut_loss(plan)
         if self.schedule.epochs == 0:
             return self._coding(dense, plan)
-        return Structure(dense, plan, self.groups, self.schedule, self._start_training, self._cut)
+        return ChannelPruningStage(dense, plan, self.groups, self.schedule, self._start_training, self._cut)
 
     @property
     def _coding_follows(self) -> bool:
-        return self.schedule.quantization is not None and not isinstance(self._stage, Coding)
+        return self.schedule.quantization is not None and not isinstance(self._stage, QuantizationStage)
 
-    def _coding_of_the_cut(self) -> Coding:
+    def _coding_of_the_cut(self) -> QuantizationStage:
         network, _ = self._scored or self._cut_and_score()
         return self._coding(inner(network), self.plan, first_epoch=len(self.curve))
 
-    def _coding(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> Coding:
+    def _coding(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> QuantizationStage:
         """The last stage, on the cut network; a descriptor that shrinks only now takes the loss along."""
         self._cut_loss(plan)
-        return Coding(network, plan, self.groups, self.schedule, self._start_training, first_epoch)
+        return QuantizationStage(network, plan, self.groups, self.schedule, self._start_training, first_epoch)
 
     def _start_training(self, network: nn.Module, **choices: Any) -> Training:
         weight_decay = self.settings.finetune.weight_decay

@@ -12,7 +12,6 @@ from retrieval.datasets.distractors import load_flickr100k, load_revisitop1m
 from retrieval.datasets.formats import FORMATS, Format, Source, open_retrieval, open_training, recognise
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.images import UnreadableImagesError, read_image
-from trainables.threads import available_threads
 
 _AT_A_TIME = 256  # images handed out to the threads: all of a million would be as many tasks in memory
 _DEPTH = 3  # data sets lie in <root>/test/<name> at most
@@ -55,11 +54,13 @@ class _Seen:
         return f"refused: {error}"
 
 
-def describe_data(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Iterator[str]:
+def describe_data(
+    folder: Path, progress: Callable[[int, int], None] = lambda done, total: None, *, threads: int = 1
+) -> Iterator[str]:
     """Yield lines that name each data set in `folder` and count what it holds, then one a file that is not sound.
 
-    `progress` is called after each image that was read with their number so far and in all. Raises ValueError of one
-    line: the folder holds nothing that is known; or, at the end, a data set was refused or a file is missing or
+    `progress` is called after each image that was read with their number so far and in all; `threads` read them.
+    Raises ValueError of one line: the folder holds nothing that is known; or, at the end, a data set was refused or a file is missing or
     unreadable, which all have been told by then.
     """
     if not folder.is_dir():
@@ -73,7 +74,7 @@ def describe_data(folder: Path, progress: Callable[[int, int], None] = lambda do
         for line in _describe_set(path, seen):
             yield f"{folder if where == '.' else where}: {line}"
     unreadable = 0
-    for image in _unreadable(list(seen.images), progress):
+    for image in _unreadable(list(seen.images), progress, threads):
         if os.path.isfile(image):
             unreadable += 1
             yield f"unreadable: {_shown(image)}"
@@ -191,8 +192,8 @@ def _count_queries(found: RetrievalSet) -> str:
     return f"{found.protocol} protocol, {', '.join(parts)}"
 
 
-def _unreadable(images: list[str], progress: Callable[[int, int], None]) -> Iterator[str]:
-    with ThreadPoolExecutor(available_threads()) as pool:
+def _unreadable(images: list[str], progress: Callable[[int, int], None], threads: int) -> Iterator[str]:
+    with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(images), _AT_A_TIME):
             some = images[start : start + _AT_A_TIME]
             for number, is_sound in enumerate(pool.map(_is_sound, some), start=start):

@@ -1,7 +1,7 @@
 """Retrieval metrics, as fractions in [0, 1]: each published benchmark's own rules.
 
-All of them are functions of the junk-free ranks of a query's positives (`retrieval.evaluation.ranks.Hits`). The `evaluate_*`
-functions read those off rankings or distances, the `*_scores` functions take them as found.
+All of them are functions of the junk-free ranks of a query's positives (`retrieval.evaluation.ranks.Hits`). The
+`evaluate_*` functions read those off rankings or distances, the `*_scores` functions take them as found.
 
 A mean without members is NaN. Letters: Q queries, N database images, K best ranks kept, P positives found.
 """

@@ -22,8 +22,8 @@ class NetVLAD(nn.Module):
     Source: Arandjelović, Gronat, Torii, Pajdla, Sivic, "NetVLAD: CNN Architecture for Weakly Supervised Place
     Recognition", CVPR 2016, eqs. 2 to 4.
     Differs from the paper: the assignment has no biases b_k and points along the centroids, whatever their length, as
-    in the first variant of the authors' code. In `retrieval.networks.network` the feature map is taken behind the backbone's
-    last ReLU, the paper's before it.
+    in the first variant of the authors' code. In `retrieval.networks.network` the feature map is taken behind the
+    backbone's last ReLU, the paper's before it.
     """
 
     def __init__(self, channels: int, clusters: int = 64) -> None:

@@ -14,7 +14,8 @@ class ReIDNetwork(nn.Module):
 
     Source: Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-Identification", CVPRW 2019
     (BNNeck).
-    Differs from the paper: the backbone keeps its last stride, and the pooling is any of `retrieval.networks.network.POOLINGS`.
+    Differs from the paper: the backbone keeps its last stride, and the pooling is any of
+    `retrieval.networks.network.POOLINGS`.
     """
 
     def __init__(self, backbone: nn.Module, pooling: nn.Module, projection: nn.Module, size: int, classes: int) -> None:

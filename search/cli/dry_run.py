@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pruning.schedule import Schedule
-from search.build import check_search, costs_of, groups_of, searcher_of, space_of, unmeasured
+from search.build import build_costs, build_groups, build_searcher, build_space, check_search, unmeasured
 from search.cli.space_table import space_summary, space_table
 from search.config import ResourceSettings, SweepConfig
-from search.driver.cluster import connected, node_resources, places_for
+from search.driver.cluster import connected, node_resources, trial_slots_for
 from search.driver.progress import COUNTED
 from search.driver.tasks import time_epoch
 from search.errors import input_is_checked
@@ -47,11 +47,11 @@ def dry_run(
         BadInputError: the sweep itself would be refused.
     """
     with input_is_checked():
-        groups = groups_of(config)
+        groups = build_groups(config)
         baseline = find_baseline(config.trial_settings, baselines)
         mapped = (storage / "sensitivity.json").is_file()
         sensitivity = read_sensitivity(storage) if mapped else None
-        space, costs = space_of(config, groups, baseline, sensitivity), costs_of(config, groups, baseline)
+        space, costs = build_space(config, groups, baseline, sensitivity), build_costs(config, groups, baseline)
         check_search(config, space, costs)
         warm = warm_points(warm_start, space) if warm_start else None
         records = read_records(storage)
@@ -65,13 +65,13 @@ def dry_run(
     unending = config.model_copy(update={"search": config.search.model_copy(update={"stop": None})})
 
     def searcher(folder: Path) -> StudySearcher:
-        return searcher_of(
+        return build_searcher(
             unending, folder, space, costs, sensitivity, concurrent=FIRST_PROPOSALS, warm=warm.points if warm else ()
         )
 
     console.print(proposals_table(first_proposals(searcher)))
     with input_is_checked(), connected(address):
-        places = places_for(config.resources)
+        places = trial_slots_for(config.resources)
         lines = [resources_line(config.resources, node_resources(), places)]
         seconds = ray.get(time_epoch.options(**config.resources.task_options).remote(config.trial_settings))
     lines += time_lines(

@@ -10,7 +10,7 @@ PACKAGES = ("pruning", "retrieval", "spaces", "tracking", "trainables", "search"
 
 def check_names() -> None:
     """Raise FailedError when one of our packages would be imported from somewhere else."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     for name in PACKAGES:
         spec = find_spec(name)
         origin = Path(spec.origin).resolve() if spec and spec.origin else None

@@ -51,7 +51,7 @@ def _check_address(address: str) -> None:
         raise ValueError(f"no Ray answers at {address}: {error}") from error
 
 
-def places_for(resources: ResourceSettings) -> int:
+def trial_slots_for(resources: ResourceSettings) -> int:
     """How many trials fit on the cluster at once.
 
     Raises:

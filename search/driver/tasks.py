@@ -11,15 +11,15 @@ from tracking.record import EpochPoint
 from trainables.baseline import need_baseline, train_baseline
 from trainables.epoch_time import seconds_per_epoch
 from trainables.evaluate_trial import dense_metrics, member_metrics, member_onnx
-from trainables.ray_resources import take_assigned
+from trainables.ray_resources import use_ray_resources
 from trainables.settings import TrialSettings
-from trainables.speed.meter import MeterClient
+from trainables.speed.meter import LatencyMeter
 
 
 @ray.remote
 def train_dense(settings: TrialSettings, baselines: Path) -> Iterator[EpochPoint]:
     """Train the dense network with the cores that the task was given, yielding each epoch."""
-    device = take_assigned()
+    device = use_ray_resources()
     yield from train_baseline(settings, baselines, device)
 
 
@@ -32,28 +32,30 @@ def fetch_weights(architecture: str) -> None:
 @ray.remote
 def time_epoch(settings: TrialSettings) -> float:
     """Seconds that an epoch of a trial takes, estimated without training one."""
-    device = take_assigned()
+    device = use_ray_resources()
     return seconds_per_epoch(settings, device)
 
 
 @ray.remote
 def score_dense(settings: TrialSettings, baselines: Path) -> dict[str, float]:
     """The dense network's metrics."""
-    device = take_assigned()
+    device = use_ray_resources()
     return dense_metrics(settings, need_baseline(settings, baselines), device)
 
 
 @ray.remote
 def score_member(settings: TrialSettings, baselines: Path, storage: Path, number: int) -> dict[str, float]:
     """A finished trial's mAP on the test queries."""
-    device = take_assigned()
+    device = use_ray_resources()
     return member_metrics(settings, need_baseline(settings, baselines), storage, number, device)
 
 
 @ray.remote
-def measure_member(settings: TrialSettings, baselines: Path, storage: Path, number: int, meter: MeterClient) -> Speedup:
+def measure_member(
+    settings: TrialSettings, baselines: Path, storage: Path, number: int, meter: LatencyMeter
+) -> Speedup:
     """A finished trial's speed, measured again."""
-    take_assigned()
+    use_ray_resources()
     baseline = need_baseline(settings, baselines)
     pruned = member_onnx(settings, baseline, storage, number)
     return meter(baseline.onnx(), pruned, settings.latency)

@@ -12,7 +12,7 @@ from retrieval.descriptors.store import PART_SIZE
 _LOOK_SECONDS, _SAY_SECONDS = 2.0, 60.0
 
 
-def described(task: Any, keep: Path, images: int, notice: Callable[[str], None]) -> Any:
+def wait_with_progress(task: Any, keep: Path, images: int, notice: Callable[[str], None]) -> Any:
     """The result of a task that keeps descriptors of `images` images under `keep` while it makes them.
 
     The task may run on another node; the parts that it has written are what both see.

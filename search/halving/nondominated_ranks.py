@@ -8,7 +8,7 @@ import numpy as np
 from tracking.farthest_first import farthest_first
 
 
-class Fronts:
+class NondominatedRanks:
     """Points in order of arrival, each in its front: 0 is dominated by none, 1 by members of front 0 only, and so on.
 
     Of equal points the earlier one dominates, as in `tracking.pareto`: peeling `pareto_front` off the points again and

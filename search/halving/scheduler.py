@@ -7,11 +7,11 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from search.halving.successive_halving import Rungs
+from search.halving.successive_halving import SuccessiveHalving
 
 
-class RungScheduler(FIFOScheduler):
-    """Stops trials that `Rungs` does not let go on; starts them in the order they were proposed in.
+class SuccessiveHalvingScheduler(FIFOScheduler):
+    """Stops trials that `SuccessiveHalving` does not let go on; starts them in the order they were proposed in.
 
     Tune's own schedulers take one metric and forget their rungs with the driver; this one has no state of its own.
     Tune never asks about a trial's last result (`done`): what has finished is not stopped.
@@ -21,7 +21,7 @@ class RungScheduler(FIFOScheduler):
         objectives: their keys in a trial's results, in the order that `rungs` takes: quality first.
     """
 
-    def __init__(self, rungs: Rungs, objectives: Sequence[str]) -> None:
+    def __init__(self, rungs: SuccessiveHalving, objectives: Sequence[str]) -> None:
         super().__init__()
         self._rungs, self._objectives = rungs, tuple(objectives)
 

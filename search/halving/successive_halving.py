@@ -5,7 +5,8 @@ it is compared with all trials that stood on it before, and goes on if it is amo
 
 1. by fronts: trials that nobody dominates in (quality after so many epochs, exact costs), then those that only they
    dominate, and so on. A slower trial never dominates a faster one, so nobody is judged by quality alone;
-2. inside a front by spread over the costs (`search.halving.nondominated_ranks.spread_order`): its ends first, then whoever is farthest
+2. inside a front by spread over the costs (`search.halving.nondominated_ranks.spread_order`): its ends first, then
+   whoever is farthest
    from those chosen. Where a front must be thinned, two trials of nearly the same cost do not both go on.
 
 The best front is never thinned to less than two thirds, whatever the share, and its ends always go on: the most
@@ -31,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from search.halving.nondominated_ranks import Fronts, spread_order
+from search.halving.nondominated_ranks import NondominatedRanks, spread_order
 from tracking.files import write_atomically
 from tracking.record import BORDER
 
@@ -50,7 +51,7 @@ class Decision(BaseModel):
     go_on: bool
 
 
-class Rungs:
+class SuccessiveHalving:
     """The rungs of a sweep, each decision on disk before it is answered.
 
     The same question is answered the same again, by this driver or the next. Brackets differ in the rung at which
@@ -161,7 +162,7 @@ class _Known:
     objectives: int
     judged: set[tuple[int, int]] = field(default_factory=set)
     stopped: set[int] = field(default_factory=set)
-    rungs: dict[int, Fronts] = field(default_factory=dict)
+    rungs: dict[int, NondominatedRanks] = field(default_factory=dict)
 
     def note(self, decision: Decision) -> None:
         """Take up an answer."""
@@ -169,15 +170,15 @@ class _Known:
         if not decision.go_on:
             self.stopped.add(decision.number)
 
-    def stand(self, rung: int, point_M: np.ndarray) -> Fronts:
+    def stand(self, rung: int, point_M: np.ndarray) -> NondominatedRanks:
         """Put a report on its rung; a diverged one is compared with nobody."""
-        fronts = self.rungs.setdefault(rung, Fronts(self.objectives))
+        fronts = self.rungs.setdefault(rung, NondominatedRanks(self.objectives))
         if np.isfinite(point_M[0]):
             fronts.add(point_M)
         return fronts
 
 
-def newest_is_among_the_best(fronts: Fronts, reduction: int) -> bool:
+def newest_is_among_the_best(fronts: NondominatedRanks, reduction: int) -> bool:
     """Whether the last point added belongs to the best 1/`reduction`, or to the 2/3 of the best front.
 
     The first to arrive goes on, as in ASHA: nothing says that it should not.

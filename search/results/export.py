@@ -91,8 +91,8 @@ def find_source(storage: SweepStorage, number: int, out: Path, baselines: Path |
         raise ValueError(
             f"trial {number} in {storage.path} is {record.status if record else 'not there'}, not finished"
         )
-    shelf = baselines.resolve() if baselines else card.baselines
-    return Source(storage, card.config, record, need_baseline(card.config.trial_settings, shelf), out)
+    baselines_dir = baselines.resolve() if baselines else card.baselines
+    return Source(storage, card.config, record, need_baseline(card.config.trial_settings, baselines_dir), out)
 
 
 def export(source: Source) -> Path:

@@ -9,19 +9,19 @@ import ray
 
 from search.config import SweepConfig
 from search.driver.tasks import measure_member, score_member
-from search.driver.waiting import described
+from search.driver.waiting import wait_with_progress
 from tracking.files import write_atomically
 from tracking.front import Front, build_front
 from tracking.record import TrialRecord
 from trainables.data import open_data
 from trainables.folder import TrialFolder
-from trainables.speed.meter import MeterClient
+from trainables.speed.meter import LatencyMeter
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Finals:
+class FinalEvaluation:
     """The final measurements of one sweep, each kept on disk as soon as it is made.
 
     The speed is that of a shape, the test mAP that of a trial: trials of equal widths are equally fast, and which of
@@ -31,7 +31,7 @@ class Finals:
     config: SweepConfig
     storage: Path
     baselines: Path
-    meter: MeterClient
+    meter: LatencyMeter
 
     def front(self, records: Sequence[TrialRecord], dense: dict[str, float], notice: Callable[[str], None]) -> Front:
         """The front of the finished trials, its members measured in quiet and scored on the test queries.
@@ -65,7 +65,7 @@ class Finals:
         # One after the other: while the speed is measured nothing else may run.
         scored = score_member.options(**options).remote(settings, self.baselines, self.storage, number)
         images = len(open_data(settings.data).report_on.images)
-        test = described(scored, TrialFolder(self.storage, number).path, images, notice)
+        test = wait_with_progress(scored, TrialFolder(self.storage, number).path, images, notice)
         speed = self._speeds(records).get(shape_of(record))
         if speed is None:
             task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)

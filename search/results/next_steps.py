@@ -21,7 +21,7 @@ def command(*words: str) -> str:
     return shlex.join([python_command(), "-m", "search", *words])
 
 
-def whats_next(front: Front, storage: Path, tracking_uri: str) -> list[str]:
+def next_steps(front: Front, storage: Path, tracking_uri: str) -> list[str]:
     """Where the front lies as a page, how to open MLflow, and how to pick and export."""
     folder = _from_here(storage)
     lines = [

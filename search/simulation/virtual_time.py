@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from pruning.schedule import Schedule
-from search.halving.successive_halving import Rungs
+from search.halving.successive_halving import SuccessiveHalving
 from search.study.searcher import StudySearcher
 from spaces.params import params_of
 from tracking.limits import Limits
@@ -83,7 +83,7 @@ class _Running:
 
 def simulate(
     searcher: StudySearcher,
-    rungs: Rungs | None,
+    rungs: SuccessiveHalving | None,
     blackbox: Blackbox,
     *,
     slots: int,
@@ -113,7 +113,7 @@ def simulate(
 @dataclass
 class _Sweep:
     searcher: StudySearcher
-    rungs: Rungs | None
+    rungs: SuccessiveHalving | None
     blackbox: Blackbox
     slots: int
     storage: Path

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from pruning.schedule import Schedule
-from spaces.answers import Answers, Question
+from spaces.scripted_sampler import ScriptedSampler, Suggestion
 from spaces.space import Space
 from tracking.limits import Limits
 
@@ -67,13 +67,13 @@ def check_reachable(space: Space, costs: Callable[[Schedule], dict[str, float]],
 def _smallest(space: Space) -> Iterator[Schedule]:
     """With every method and allocation the schedules that remove most, at either end of the tilt."""
     for method, allocation in itertools.product(space.preset.methods, space.preset.allocation):
-        asked = Answers({"method": method, "allocation": allocation})
+        asked = ScriptedSampler({"method": method, "allocation": allocation})
         space.propose(asked)
-        numbers = [question for question in asked.questions if question.kind != "choice"]
-        ends = {question.name: _smaller_end(question) for question in numbers}
+        numbers = [suggestion for suggestion in asked.suggestions if suggestion.kind != "choice"]
+        ends = {suggestion.name: _smaller_end(suggestion) for suggestion in numbers}
         for tilt in space.preset.tilt:
-            yield space.propose(Answers({**asked.params, **ends, "tilt": tilt}))
+            yield space.propose(ScriptedSampler({**asked.params, **ends, "tilt": tilt}))
 
 
-def _smaller_end(question: Question) -> float | None:
-    return question.low if question.name.startswith("bits") else question.high
+def _smaller_end(suggestion: Suggestion) -> float | None:
+    return suggestion.low if suggestion.name.startswith("bits") else suggestion.high

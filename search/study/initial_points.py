@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 
 from pruning.schedule import Schedule
-from spaces.answers import Answers
+from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import Space
 from tracking.farthest_first import farthest_first, middle
 
@@ -39,9 +39,9 @@ def spread_out(points: Iterable[Point], space: Space, costs: Callable[[Schedule]
     """
     by_schedule: dict[str, tuple[Point, Schedule]] = {}
     for point in points:
-        answers = Answers(point)
-        schedule = space.propose(answers)
-        by_schedule.setdefault(schedule.identity, (answers.params, schedule))
+        scripted = ScriptedSampler(point)
+        schedule = space.propose(scripted)
+        by_schedule.setdefault(schedule.identity, (scripted.params, schedule))
     if not by_schedule:
         return []
     ordered = [point for point, _ in by_schedule.values()]

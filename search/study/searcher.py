@@ -20,7 +20,7 @@ from search.study.constraints import AllExcludedError
 from search.study.driver_records import failed_record, stopped_record
 from search.study.initial_points import Point
 from search.study.proposals import Costs, NoProposalError, Proposal
-from search.study.session import Sitting, SweepAims
+from search.study.session import SearchSpec, StudySession
 from spaces.space import Space
 from tracking.limits import Limits
 from tracking.record import TrialRecord
@@ -52,7 +52,8 @@ class StudySearcher(Searcher):
         limits: on these costs, and on what a trial measures before it trains.
         first_points: params that a new study tries first, beside the space's ladder.
         warm: the same, from a former sweep.
-        was_stopped: whether the scheduler stopped the trial of that number (`search.halving.successive_halving.Rungs.stopped`).
+        was_stopped: whether the scheduler stopped the trial of that number
+            (`search.halving.successive_halving.SuccessiveHalving.stopped`).
         dense: the dense network's metrics, for `budget.stop`.
         now: seconds since any moment.
 
@@ -81,7 +82,7 @@ class StudySearcher(Searcher):
     ) -> None:
         # No metric for Tune: it takes one, and the values are read from the records, not from its results.
         super().__init__()
-        self._aims = SweepAims(
+        self._spec = SearchSpec(
             storage,
             space,
             objectives,
@@ -96,34 +97,34 @@ class StudySearcher(Searcher):
         )
         self._concurrent, self._max_failures, self._was_stopped = concurrent, max_failures, was_stopped
         self._running: dict[str, Proposal] = {}  # by Tune's id
-        self._opened: Sitting | None = None
+        self._opened: StudySession | None = None
         self._trouble: OSError | None = None
         self._all_excluded: str | None = None
-        self._aims.check()
+        self._spec.check()
         self.reason: str | None = None
         """Why the search is over, in words; None while it is not."""
 
     @property
-    def _sitting(self) -> Sitting:
+    def _session(self) -> StudySession:
         # Opened on first use, in whatever process uses it: Tune pickles its searcher, an open study does not travel.
         if self._opened is None:
-            self._opened = Sitting(self._aims, self._ended_meanwhile)
+            self._opened = StudySession(self._spec, self._ended_meanwhile)
         return self._opened
 
     @property
     def finished(self) -> int:
         """Trials that count towards the budget."""
-        return self._sitting.spent.trials
+        return self._session.spent.trials
 
     @property
     def failed(self) -> int:
         """Trials that failed for good."""
-        return self._sitting.failed
+        return self._session.failed
 
     @property
     def hours(self) -> float:
         """That the sweep's drivers have run, this one until now."""
-        return self._sitting.spent.hours
+        return self._session.spent.hours
 
     @property
     def gave_up(self) -> bool:
@@ -139,15 +140,15 @@ class StudySearcher(Searcher):
         """
         if self._trouble is not None:
             raise self._trouble
-        self._sitting.tick()
+        self._session.tick()
         if (over := self._over()) is not None:
             # What runs may yet fail, or grow the front: then another one is wanted.
             return self._end(over) if self.gave_up or not self._running else None
         running = [proposal.schedule.total_epochs for proposal in self._running.values()]
-        if len(running) >= self._concurrent or self._sitting.used_up(running) is not None:
+        if len(running) >= self._concurrent or self._session.used_up(running) is not None:
             return None
         try:
-            proposal = self._sitting.propose()
+            proposal = self._session.propose()
         except NoProposalError as none_left:
             return self._end(str(none_left))
         except AllExcludedError as excluded:
@@ -166,7 +167,7 @@ class StudySearcher(Searcher):
         try:
             record = self._ending(proposal, result or {}, error=error)
             if record is not None:
-                self._sitting.tell(proposal.trial, record)
+                self._session.tell(proposal.trial, record)
         except AllExcludedError as excluded:
             self._all_excluded = str(excluded)
         except OSError as trouble:
@@ -188,15 +189,15 @@ class StudySearcher(Searcher):
             return self._all_excluded
         if self.gave_up:
             return f"{self.failed} trials failed, more than max_failures = {self._max_failures}"
-        return self._sitting.used_up([])
+        return self._session.used_up([])
 
     def _end(self, reason: str) -> str:
         self.reason = reason
-        self._sitting.tick(force=True)
+        self._session.tick(force=True)
         return Searcher.FINISHED
 
     def _ending(self, proposal: Proposal, result: Mapping[str, Any], *, error: bool) -> TrialRecord | None:
-        folder = TrialFolder(self._aims.storage, proposal.number)
+        folder = TrialFolder(self._spec.storage, proposal.number)
         if (record := folder.record()) is not None:
             return record
         stopped = self._was_stopped(proposal.number)
@@ -215,6 +216,6 @@ class StudySearcher(Searcher):
 
     def _ended_meanwhile(self, proposal: Proposal) -> TrialRecord | None:
         """Of a trial that a former driver handed out: its record, or the one that this driver was to write."""
-        curve = TrialFolder(self._aims.storage, proposal.number).curve()
+        curve = TrialFolder(self._spec.storage, proposal.number).curve()
         result = proposal.costs | ({"map": curve[-1].map} if curve else {})
         return self._ending(proposal, result, error=False)

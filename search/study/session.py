@@ -15,7 +15,7 @@ from search.study.initial_points import Point, enqueue_once, spread_out
 from search.study.journal import Journal, open_study
 from search.study.proposals import Costs, Proposal, Proposals
 from search.study.samplers import GRID_STEPS, check_sampler
-from search.study.stopping import FrontGrowth
+from search.study.stopping import HypervolumeStagnation
 from search.study.tell import EPOCHS, counts, tell_record, trial_of
 from spaces.space import Space
 from tracking.limits import Limits
@@ -26,7 +26,7 @@ FEWEST_FIRST = 4
 
 
 @dataclass(frozen=True)
-class SweepAims:
+class SearchSpec:
     """What a sweep's searcher is after; see `search.study.searcher.StudySearcher`."""
 
     storage: Path
@@ -50,7 +50,7 @@ class SweepAims:
         check_sampler(self.sampler, self.space)
         self.budget.check_longest(self.space.longest_trial)
         if self.budget.stop is not None:
-            FrontGrowth(self.objectives, self.dense)
+            HypervolumeStagnation(self.objectives, self.dense)
 
     def first(self) -> list[Point]:
         """What a new study tries before the sampler proposes anything, in order.
@@ -64,7 +64,7 @@ class SweepAims:
         return points if trials is None else points[: max(FEWEST_FIRST, trials // 2)]
 
 
-class Sitting:
+class StudySession:
     """The study of a sweep, from its opening to the end of the driver.
 
     Counts are kept as trials end: at a thousand trials, looking through all of them at every call would cost more than
@@ -74,25 +74,25 @@ class Sitting:
         ended_meanwhile: the record of a trial that a former driver handed out, None when it has not ended.
     """
 
-    def __init__(self, aims: SweepAims, ended_meanwhile: Callable[[Proposal], TrialRecord | None]) -> None:
-        self._aims = aims
-        self._journal = Journal(aims.storage / "journal.log")
-        study = open_study(self._journal, aims.objectives, aims.sampler, aims.seed)
-        enqueue_once(study, aims.first)
-        self._clock = Clock(aims.storage / "clock.json", aims.now)
-        self._growth = FrontGrowth(aims.objectives, aims.dense) if aims.budget.stop else None
+    def __init__(self, spec: SearchSpec, ended_meanwhile: Callable[[Proposal], TrialRecord | None]) -> None:
+        self._spec = spec
+        self._journal = Journal(spec.storage / "journal.log")
+        study = open_study(self._journal, spec.objectives, spec.sampler, spec.seed)
+        enqueue_once(study, spec.first)
+        self._clock = Clock(spec.storage / "clock.json", spec.now)
+        self._growth = HypervolumeStagnation(spec.objectives, spec.dense) if spec.budget.stop else None
         self._excluded_in_a_row = Exclusions()
         self._trials, self._epochs, self.failed = 0, 0, 0
         self._count_former(study)
         interrupted = self._tell_former(study, ended_meanwhile)
         self._proposals = Proposals(
             study,
-            aims.space,
-            aims.costs,
-            aims.limits,
+            spec.space,
+            spec.costs,
+            spec.limits,
             interrupted=interrupted,
-            enqueued_only=aims.sampler == "grid",
-            seed=aims.seed + 1000 * len(study.get_trials(deepcopy=False)),
+            enqueued_only=spec.sampler == "grid",
+            seed=spec.seed + 1000 * len(study.get_trials(deepcopy=False)),
         )
         self._journal.sync()
 
@@ -109,8 +109,8 @@ class Sitting:
         """
         spent = self.spent
         with_running = Spent(spent.trials + len(running), spent.epochs + sum(running), spent.hours)
-        reason = self._aims.budget.used_up(with_running, self._aims.space.longest_trial)
-        stop = self._aims.budget.stop
+        reason = self._spec.budget.used_up(with_running, self._spec.space.longest_trial)
+        stop = self._spec.budget.stop
         if reason is None and self._growth is not None and stop is not None:
             reason = self._growth.stalled(stop)
         return reason
@@ -129,10 +129,10 @@ class Sitting:
             AllExcludedError: one trial too many was excluded by what it measured before it trained.
             OSError: the disk is full; the next driver tells it.
         """
-        self._count(tell_record(trial, record, self._aims.objectives, self._aims.limits))
+        self._count(tell_record(trial, record, self._spec.objectives, self._spec.limits))
         self._journal.sync()
         if record.status == "excluded":
-            self._excluded_in_a_row.add(self._aims.limits.violations(record.metrics))
+            self._excluded_in_a_row.add(self._spec.limits.violations(record.metrics))
         else:
             self._excluded_in_a_row = Exclusions()
 
@@ -162,8 +162,8 @@ class Sitting:
         interrupted = []
         for number in [trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]:
             trial = trial_of(study, number)
-            schedule = self._aims.space.propose(trial)
-            record = ended_meanwhile(Proposal(trial, schedule, self._aims.costs(schedule)))
+            schedule = self._spec.space.propose(trial)
+            record = ended_meanwhile(Proposal(trial, schedule, self._spec.costs(schedule)))
             if record is None:
                 interrupted.append(trial)
             else:

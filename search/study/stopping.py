@@ -10,7 +10,7 @@ from tracking.pareto import GrowingFront
 from tracking.record import METRICS
 
 
-class FrontGrowth:
+class HypervolumeStagnation:
     """The front's hypervolume after each finished trial.
 
     The room is measured as `tracking.front.build_front` does: from 0 in quality and from the dense network's cost.

@@ -23,8 +23,8 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     from search.driver.callbacks import SweepCallback
     from search.driver.progress import SweepProgress
     from search.driver.run_trials import run_trials
-    from search.halving.scheduler import RungScheduler
-    from search.halving.successive_halving import Rungs
+    from search.halving.scheduler import SuccessiveHalvingScheduler
+    from search.halving.successive_halving import SuccessiveHalving
     from search.study.budget import Budget
     from search.study.searcher import StudySearcher
     from tracking.mlflow_runs.mlflow_client import default_tracking_uri
@@ -44,7 +44,7 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     storage.mkdir(exist_ok=True)
     problem = closed_form("knees", 0)
     space, budget = problem.space(), Budget(trials=trials)
-    rungs = Rungs(storage / "rungs.jsonl", epochs=problem.epochs, grace=1, reduction=3, signs=(1, 1))
+    rungs = SuccessiveHalving(storage / "rungs.jsonl", epochs=problem.epochs, grace=1, reduction=3, signs=(1, 1))
     searcher = StudySearcher(
         storage,
         space,
@@ -74,7 +74,7 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
             step_timeout_s=STEP_TIMEOUT_S,
         ),
         searcher,
-        RungScheduler(rungs, OBJECTIVES),
+        SuccessiveHalvingScheduler(rungs, OBJECTIVES),
         name="simulated",
         storage=storage,
         resources={"cpu": 1},

@@ -22,7 +22,7 @@ from spaces.preset import load_preset
 from spaces.space import Space
 from tracking.record import EpochPoint
 from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap, SensitivitySettings
-from trainables.simulation.formula_network import counted, groups_of, resnet_layers
+from trainables.simulation.formula_network import build_groups, counted, resnet_layers
 
 DENSE_MAP, FLOOR_MAP = 0.75, 0.02
 EPOCHS, LEARNING_RATE = 9, 1e-3
@@ -37,7 +37,7 @@ _KEEP = SensitivitySettings().keep
 _UNTRAINED_LOSS, _UNTRAINED_SPREAD, _PROBE_NOISE_MAP = 3.0, 0.4, 0.01
 
 _LAYERS = resnet_layers()
-_GROUPS = groups_of(_LAYERS)
+_GROUPS = build_groups(_LAYERS)
 _DENSE_WIDTHS = {group.id: group.width for group in _GROUPS}
 _DENSE = counted(_LAYERS, _DENSE_WIDTHS)
 

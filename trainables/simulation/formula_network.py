@@ -51,7 +51,7 @@ def resnet_layers() -> tuple[Layer, ...]:
     return (*layers, Layer("projection", before, None, 1, 1, len(_SIDES) - 1))
 
 
-def groups_of(layers: tuple[Layer, ...]) -> tuple[PrunableGroup, ...]:
+def build_groups(layers: tuple[Layer, ...]) -> tuple[PrunableGroup, ...]:
     """Their groups, in network order."""
     return tuple(_group(name, layers) for name in dict.fromkeys(layer.writes for layer in layers) if name is not None)
 

@@ -17,7 +17,7 @@ class Meter:
         use_threads(threads)
 
     def measure(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None) -> Speedup:
-        """See `MeterClient`."""
+        """See `LatencyMeter`."""
         # Here, where one comes after the other: another trial may have asked for the same while this one waited.
         if keep is not None and (speed := read_speed(keep)) is not None:
             return speed
@@ -27,7 +27,7 @@ class Meter:
         return speed
 
 
-class MeterClient:
+class LatencyMeter:
     """A meter as a plain function; travels to any worker."""
 
     def __init__(self, actor: Any) -> None:
@@ -43,11 +43,11 @@ class MeterClient:
         return speedup
 
 
-def start_meter(threads: int) -> MeterClient:
+def start_meter(threads: int) -> LatencyMeter:
     """Start the meter of a sweep.
 
     It holds no core of its own: while it measures, the trial that asked for it waits. It is started again when its
     node is lost.
     """
     actor = ray.remote(Meter).options(num_cpus=0, max_restarts=-1, max_task_retries=3)
-    return MeterClient(actor.remote(threads))
+    return LatencyMeter(actor.remote(threads))

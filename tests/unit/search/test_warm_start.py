@@ -5,8 +5,8 @@ import pytest
 from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
 from search.warm_start import points_of_front, warm_points
-from spaces.answers import Answers
 from spaces.preset import load_preset
+from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import Space
 from tracking.record import TrialRecord
 
@@ -36,7 +36,7 @@ def test_members_of_the_front_come_group_by_group_on_the_same_network():
         record(2, {"a": 0.25, "b": 0.375}, 0.9, 1.4),
     ]
     warm = points_of_front(records, HERE, SPACE, objectives=OBJECTIVES)
-    ratios = [dict(SPACE.propose(Answers(point)).ratios) for point in warm.points]
+    ratios = [dict(SPACE.propose(ScriptedSampler(point)).ratios) for point in warm.points]
     assert sorted(ratio["b"] for ratio in ratios) == [0.375, 0.625]
     assert sorted(warm.mapped) == ["trial 0: group by group", "trial 2: group by group"]
 
@@ -44,7 +44,7 @@ def test_members_of_the_front_come_group_by_group_on_the_same_network():
 def test_another_network_is_mapped_stage_by_stage_and_says_so():
     warm = points_of_front([record(4, {"x": 0.25, "y": 0.5, "z": 0.5}, 0.8, 2.0)], THERE, SPACE, objectives=OBJECTIVES)
     (point,) = warm.points
-    assert dict(SPACE.propose(Answers(point)).ratios) == {"a": 0.25, "b": 0.5}
+    assert dict(SPACE.propose(ScriptedSampler(point)).ratios) == {"a": 0.25, "b": 0.5}
     assert "stage 1 (0.25 removed) → stage 1; stage 3 (0.50 removed) → stage 2" in warm.mapped[0]
     assert "no stage of this network is as deep" in warm.dropped[0]
 

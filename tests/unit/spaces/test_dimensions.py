@@ -11,7 +11,7 @@ def group(name: str, width: int = 64, stage: int = 0) -> PrunableGroup:
     return PrunableGroup(name, members=(name,), norms=(), norm_starts=(), width=width, locked=False, stage=stage)
 
 
-def space_of(preset: str = "filters", **changes) -> Space:
+def build_space(preset: str = "filters", **changes) -> Space:
     groups = (group("a"), group("b", 6, stage=1), group("c", 32, stage=1))
     preset_ = load_preset(preset, **changes)
     return Space(groups, preset_, epochs=3, learning_rate=1e-3, sensitivity={"a": 0.5, "b": 0.0, "c": -0.5})
@@ -24,7 +24,7 @@ def by_name(space: Space) -> dict[str, Dimension]:
 @pytest.mark.parametrize("preset", preset_names())
 @pytest.mark.parametrize("allocation", ["group", ["stage", "independent", "uniform"]])
 def test_dimensions_are_exactly_those_that_trials_are_asked_for(preset, allocation):
-    space = space_of(preset, allocation=allocation)
+    space = build_space(preset, allocation=allocation)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     trials = [(trial := study.ask(), space.propose(trial)) for _ in range(150)]
     asked = {name: value for trial, _ in trials for name, value in trial.distributions.items()}
@@ -38,17 +38,17 @@ def test_dimensions_are_exactly_those_that_trials_are_asked_for(preset, allocati
 
 
 def test_a_dimension_says_when_it_is_there():
-    found = by_name(space_of(methods=("plfp", "l1", "fpgm_decay"), allocation=["group", "stage", "independent"]))
+    found = by_name(build_space(methods=("plfp", "l1", "fpgm_decay"), allocation=["group", "stage", "independent"]))
     assert found["decay"].condition == "method plfp or fpgm_decay"
     assert found["tilt"].condition == "allocation group or stage"
     assert found["offset:a"].condition == "allocation group"
     assert found["method"].condition is None
-    coded = by_name(space_of("filters_pq", methods=("l1", "trained_pq")))
+    coded = by_name(build_space("filters_pq", methods=("l1", "trained_pq")))
     assert coded["level"].condition == "method l1"
 
 
 def test_a_dimension_says_what_it_acts_on():
-    found = by_name(space_of(allocation=["group", "stage"], learning_rate=[1e-4, 1e-2]))
+    found = by_name(build_space(allocation=["group", "stage"], learning_rate=[1e-4, 1e-2]))
     assert found["level"].acts_on == "all 3 free groups: share of channels removed"
     assert found["offset:a"].acts_on == "group a: 64 channels, steps of 8"
     assert found["offset:b"].acts_on == "group b: 6 channels, steps of 1"
@@ -57,10 +57,10 @@ def test_a_dimension_says_what_it_acts_on():
 
 
 def test_dimensions_of_a_global_allocation_need_no_ranking():
-    assert list(by_name(space_of(allocation="global"))) == ["method", "level", "decay"]
+    assert list(by_name(build_space(allocation="global"))) == ["method", "level", "decay"]
 
 
 def test_a_space_is_conditional_where_some_trials_lack_a_dimension():
-    assert is_conditional(space_of(methods=("plfp", "l1")))
-    assert not is_conditional(space_of(methods=("l1", "fpgm")))
-    assert not is_conditional(space_of(methods=("plfp",)))
+    assert is_conditional(build_space(methods=("plfp", "l1")))
+    assert not is_conditional(build_space(methods=("l1", "fpgm")))
+    assert not is_conditional(build_space(methods=("plfp",)))

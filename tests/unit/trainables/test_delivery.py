@@ -38,10 +38,10 @@ def run(trial: Trial) -> Outcome:
     return trial.finish(measure=None)
 
 
-def baseline_of(settings: TrialSettings, shelf):
-    for _ in train_baseline(settings, shelf, CPU):
+def baseline_of(settings: TrialSettings, baselines_dir):
+    for _ in train_baseline(settings, baselines_dir, CPU):
         pass
-    return need_baseline(settings, shelf)
+    return need_baseline(settings, baselines_dir)
 
 
 def brief(settings: TrialSettings, *, network=None, **changes) -> TrialSettings:

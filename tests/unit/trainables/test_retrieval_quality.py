@@ -26,10 +26,10 @@ def schedule(**changes) -> Schedule:
     return Schedule(**{"method": "l1", "ratios": RATIOS, "epochs": 1, "learning_rate": 1e-3, **changes})
 
 
-def trained(settings: TrialSettings, shelf) -> Baseline:
-    for _ in train_baseline(settings, shelf, CPU):
+def trained(settings: TrialSettings, baselines_dir) -> Baseline:
+    for _ in train_baseline(settings, baselines_dir, CPU):
         pass
-    return need_baseline(settings, shelf)
+    return need_baseline(settings, baselines_dir)
 
 
 def outcome_of(settings: TrialSettings, baseline: Baseline, **changes):
@@ -78,7 +78,7 @@ def test_matching_draws_queries_towards_the_dense_gallery(tiny_settings, tmp_pat
             "evaluation": DENSE_GALLERY,
         }
     )
-    baseline = trained(settings, tmp_path / "shelf")
+    baseline = trained(settings, tmp_path / "baselines_dir")
 
     def found(match: float, seed: int) -> float:
         few = {"steps_per_epoch": 20, "batch_size": 6, "recalibration_steps": 6, "seed": seed}

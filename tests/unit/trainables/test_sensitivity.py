@@ -43,10 +43,10 @@ def cut_by_hand(settings, baseline, group_id: str, kept: int):
     return small
 
 
-def trained(settings: TrialSettings, shelf: Path) -> Baseline:
-    for _ in train_baseline(settings, shelf, CPU):
+def trained(settings: TrialSettings, baselines_dir: Path) -> Baseline:
+    for _ in train_baseline(settings, baselines_dir, CPU):
         pass
-    return need_baseline(settings, shelf)
+    return need_baseline(settings, baselines_dir)
 
 
 @pytest.mark.parametrize(

@@ -220,8 +220,8 @@ def test_a_dense_network_of_no_epochs_is_the_one_it_starts_from(tiny_settings, t
     network = tiny_settings.network.model_copy(update={"weights": str(file)})
     dense = tiny_settings.dense.model_copy(update={"epochs": 0})
     settings = tiny_settings.model_copy(update={"network": network, "dense": dense})
-    assert list(train_baseline(settings, tmp_path / "shelf", CPU)) == []
-    found = find_baseline(settings, tmp_path / "shelf")
+    assert list(train_baseline(settings, tmp_path / "baselines_dir", CPU)) == []
+    found = find_baseline(settings, tmp_path / "baselines_dir")
     assert same_state(dict(found.network().state_dict()), dict(start.state_dict()))
     assert isinstance(found.loss(32), CosineSoftmax)
 

@@ -269,20 +269,20 @@ def bare(tiny_settings, tmp_path_factory):
     network = tiny_settings.network.model_copy(update={"descriptor_size": None})
     dense = tiny_settings.dense.model_copy(update={"epochs": 1})
     settings = tiny_settings.model_copy(update={"network": network, "dense": dense})
-    shelf = tmp_path_factory.mktemp("bare")
-    for _ in train_baseline(settings, shelf, torch.device("cpu")):
+    baselines_dir = tmp_path_factory.mktemp("bare")
+    for _ in train_baseline(settings, baselines_dir, torch.device("cpu")):
         pass
-    return settings, find_baseline(settings, shelf)
+    return settings, find_baseline(settings, baselines_dir)
 
 
 def test_a_whitening_behind_an_open_descriptor_is_part_of_the_shape(bare):
-    dense, shelf = bare[0], bare[1].folder.parent
+    dense, baselines_dir = bare[0], bare[1].folder.parent
     settings = dense.model_copy(update={"descriptor": DescriptorSettings(whitening="pca", size=32, images=60)})
-    for _ in train_baseline(settings, shelf, torch.device("cpu")):
+    for _ in train_baseline(settings, baselines_dir, torch.device("cpu")):
         pass
     ratios = {"backbone.layer3.0.conv2": 0.5}
     asked = Schedule(method="l1", ratios=ratios, epochs=1, learning_rate=1e-3, open_descriptor=True)
-    _timed_early_and_late(Trial(asked, settings, find_baseline(settings, shelf)))
+    _timed_early_and_late(Trial(asked, settings, find_baseline(settings, baselines_dir)))
 
 
 @pytest.mark.parametrize("method", ["l1", "fpgm", "scratch"])

@@ -13,16 +13,16 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from search.driver.run_trials import run_trials
-from search.halving.scheduler import RungScheduler
-from search.halving.successive_halving import Rungs
+from search.halving.scheduler import SuccessiveHalvingScheduler
+from search.halving.successive_halving import SuccessiveHalving
 
 EPOCHS = 4
 # Trials 1 and 5 are dominated at once, 3 at the second rung (see `report`); the others are the best so far, or fastest.
 REPORTS = ((0.50, 2.0), (0.40, 2.0), (0.60, 2.0), (0.65, 2.0), (0.70, 2.0), (0.20, 2.0), (0.80, 2.0), (0.60, 4.0))
 
 
-def rungs_of(storage: Path) -> Rungs:
-    return Rungs(storage / "rungs.jsonl", epochs=EPOCHS, grace=1, reduction=2, signs=(1, 1))
+def build_halving(storage: Path) -> SuccessiveHalving:
+    return SuccessiveHalving(storage / "rungs.jsonl", epochs=EPOCHS, grace=1, reduction=2, signs=(1, 1))
 
 
 def report(number: int, epoch: int) -> dict[str, float]:
@@ -65,7 +65,7 @@ class Numbers(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if self.running:
             return None
-        rungs = rungs_of(self.storage)
+        rungs = build_halving(self.storage)
         for number in range(len(REPORTS)):
             if len(trained(self.storage, number)) < EPOCHS and not rungs.stopped(number):
                 self.running = trial_id
@@ -88,7 +88,7 @@ def main(storage: Path) -> None:
     run_trials(
         tune.with_parameters(Trivial, storage=storage),
         Numbers(storage),
-        RungScheduler(rungs_of(storage), ("map", "speedup")),
+        SuccessiveHalvingScheduler(build_halving(storage), ("map", "speedup")),
         name="halving",
         storage=storage,
         resources={"cpu": 1},

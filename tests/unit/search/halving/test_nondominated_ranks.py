@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from search.halving.nondominated_ranks import Fronts, spread_order
+from search.halving.nondominated_ranks import NondominatedRanks, spread_order
 from tracking.pareto import pareto_front
 
 
@@ -15,8 +15,8 @@ def peeled(points_NM: np.ndarray) -> np.ndarray:
     return fronts_N
 
 
-def sorted_into_fronts(points_NM: np.ndarray) -> Fronts:
-    fronts = Fronts(points_NM.shape[1])
+def sorted_into_fronts(points_NM: np.ndarray) -> NondominatedRanks:
+    fronts = NondominatedRanks(points_NM.shape[1])
     for point_M in points_NM:
         fronts.add(point_M)
     return fronts

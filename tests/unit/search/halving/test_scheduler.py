@@ -7,17 +7,17 @@ import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from search.halving.scheduler import RungScheduler
-from search.halving.successive_halving import Rungs
+from search.halving.scheduler import SuccessiveHalvingScheduler
+from search.halving.successive_halving import SuccessiveHalving
 
 
-def scheduler(folder: Path) -> RungScheduler:
-    return RungScheduler(
-        Rungs(folder / "rungs.jsonl", epochs=9, grace=1, reduction=3, signs=(1, -1)), ("map", "size_bytes")
+def scheduler(folder: Path) -> SuccessiveHalvingScheduler:
+    return SuccessiveHalvingScheduler(
+        SuccessiveHalving(folder / "rungs.jsonl", epochs=9, grace=1, reduction=3, signs=(1, -1)), ("map", "size_bytes")
     )
 
 
-def told(asked: RungScheduler, number: int, **result: Any) -> str:
+def told(asked: SuccessiveHalvingScheduler, number: int, **result: Any) -> str:
     return asked.on_trial_result(None, Trial("any", config={"number": number}, stub=True), result)
 
 

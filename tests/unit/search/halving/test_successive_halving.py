@@ -8,16 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.halving.nondominated_ranks import Fronts
-from search.halving.successive_halving import Rungs, newest_is_among_the_best
+from search.halving.nondominated_ranks import NondominatedRanks
+from search.halving.successive_halving import SuccessiveHalving, newest_is_among_the_best
 
 
-def rungs(folder: Path, epochs: int = 9, grace: int = 1, reduction: int = 3, brackets: int = 1, signs=(1, 1)) -> Rungs:
+def rungs(
+    folder: Path, epochs: int = 9, grace: int = 1, reduction: int = 3, brackets: int = 1, signs=(1, 1)
+) -> SuccessiveHalving:
     path = folder / "rungs.jsonl"
-    return Rungs(path, epochs=epochs, grace=grace, reduction=reduction, brackets=brackets, signs=signs)
+    return SuccessiveHalving(path, epochs=epochs, grace=grace, reduction=reduction, brackets=brackets, signs=signs)
 
 
-def answers(asked: Rungs, *values: tuple[float, ...], epoch: int = 1) -> list[bool]:
+def answers(asked: SuccessiveHalving, *values: tuple[float, ...], epoch: int = 1) -> list[bool]:
     """What trials 0, 1, 2 … with these values are told, one after the other."""
     return [asked.decide(number, epoch, reported) for number, reported in enumerate(values)]
 
@@ -223,7 +225,7 @@ def test_values_that_are_no_quality_and_costs_are_refused(tmp_path, values):
 
 def test_a_decision_among_two_thousand_takes_milliseconds():
     generator = np.random.default_rng(0)
-    fronts = Fronts(2)
+    fronts = NondominatedRanks(2)
     # As a search leaves them: along a front, with noise.
     costs_N = generator.uniform(0, 2, 2000)
     qualities_N = 0.9 - 0.1 * np.exp(costs_N) + generator.normal(0, 0.01, 2000)

@@ -8,12 +8,12 @@ import pytest
 from pruning.ledger import LedgerRow
 from pruning.schedule import Schedule
 from search.config import load_config
-from search.results.final_evaluation import Finals
+from search.results.final_evaluation import FinalEvaluation
 from tracking.record import TrialRecord
 
 
-class Bench(Finals):
-    """Finals whose measurements come from a table: trial → (quiet speedup, test mAP)."""
+class Bench(FinalEvaluation):
+    """FinalEvaluation whose measurements come from a table: trial → (quiet speedup, test mAP)."""
 
     table: dict[int, tuple[float, float]]
     measured: list[int]

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from pruning.schedule import Schedule
-from search.results.next_steps import whats_next
+from search.results.next_steps import next_steps
 from search.results.pick import Limit, pick
 from tracking.front import build_front
 from tracking.record import TrialRecord
@@ -21,7 +21,7 @@ def front(*trials: tuple[float, float]):
 def test_the_commands_name_the_page_the_store_and_a_trial_that_pick_would_choose(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = front((0.70, 1.0), (0.66, 2.0), (0.30, 4.0))
-    lines = whats_next(found, tmp_path / "runs" / "s", "sqlite:////x/mlflow.db")
+    lines = next_steps(found, tmp_path / "runs" / "s", "sqlite:////x/mlflow.db")
     text = "\n".join(lines)
     assert str(Path("runs/s/front.html")) in text
     assert "mlflow ui --backend-store-uri sqlite:////x/mlflow.db --host 127.0.0.1" in text
@@ -32,11 +32,11 @@ def test_the_commands_name_the_page_the_store_and_a_trial_that_pick_would_choose
 
 def test_paths_with_spaces_are_quoted_and_a_server_is_an_address(tmp_path):
     folder = tmp_path / "my runs"
-    text = "\n".join(whats_next(front((0.7, 1.0)), folder, "http://server:5000"))
+    text = "\n".join(next_steps(front((0.7, 1.0)), folder, "http://server:5000"))
     assert f"'{folder}'" in text
     assert "the runs in MLflow:   http://server:5000\n" in text
 
 
 def test_a_front_far_below_the_dense_network_still_gets_an_export_command(tmp_path):
-    lines = whats_next(front((0.2, 1.5), (0.1, 3.0)), tmp_path, "http://server")
+    lines = next_steps(front((0.2, 1.5), (0.1, 3.0)), tmp_path, "http://server")
     assert " export " in lines[-1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from search.halving.successive_halving import Rungs
+from search.halving.successive_halving import SuccessiveHalving
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
 from search.study.journal import open_study
@@ -36,8 +36,8 @@ def counted(schedule) -> dict[str, float]:
     return {key: costs[key] for key in COUNTED}
 
 
-def rungs_in(storage: Path) -> Rungs:
-    return Rungs(storage / "rungs.jsonl", epochs=EPOCHS, grace=1, reduction=3, signs=(1, 1))
+def rungs_in(storage: Path) -> SuccessiveHalving:
+    return SuccessiveHalving(storage / "rungs.jsonl", epochs=EPOCHS, grace=1, reduction=3, signs=(1, 1))
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
     *,
     trials: int,
     slots: int,
-    rungs: Rungs | None = None,
+    rungs: SuccessiveHalving | None = None,
     limits: Limits | None = None,
     sampler="random",
 ) -> Simulation:

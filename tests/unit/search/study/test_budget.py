@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from search.study.budget import SAVE_EVERY_SECONDS, Budget, Clock, Spent, Stall
-from search.study.stopping import FrontGrowth
+from search.study.stopping import HypervolumeStagnation
 
 
 def test_a_budget_without_an_end_is_refused():
@@ -59,7 +59,7 @@ def test_a_damaged_clock_says_what_to_do(tmp_path):
 
 
 def test_a_front_stalls_when_its_last_trials_added_little():
-    growth = FrontGrowth(("map", "speedup"), {})
+    growth = HypervolumeStagnation(("map", "speedup"), {})
     stall = Stall(growth=0.1, trials=2)
     for values in [(0.5, 2.0), (0.5, 2.01)]:
         growth.add(values)
@@ -72,7 +72,7 @@ def test_a_front_stalls_when_its_last_trials_added_little():
 
 
 def test_costs_that_are_minimised_are_measured_from_the_dense_networks():
-    growth = FrontGrowth(("map", "macs"), {"macs": 100.0})
+    growth = HypervolumeStagnation(("map", "macs"), {"macs": 100.0})
     stall = Stall(growth=0.5, trials=1)
     growth.add((0.5, 60.0))
     growth.add((0.5, 50.0))
@@ -82,7 +82,7 @@ def test_costs_that_are_minimised_are_measured_from_the_dense_networks():
 
 
 def test_a_front_that_has_not_begun_has_not_stalled():
-    growth = FrontGrowth(("map", "speedup"), {})
+    growth = HypervolumeStagnation(("map", "speedup"), {})
     for _ in range(9):
         growth.add((0.9, 0.8))
     assert growth.stalled(Stall(growth=0.1, trials=3)) is None
@@ -90,4 +90,4 @@ def test_a_front_that_has_not_begun_has_not_stalled():
 
 def test_growth_needs_the_dense_networks_cost():
     with pytest.raises(ValueError, match="no 'macs'"):
-        FrontGrowth(("map", "macs"), {})
+        HypervolumeStagnation(("map", "macs"), {})

@@ -8,8 +8,8 @@ from search.study.constraints import EXCLUSIONS_UNTIL_GIVEN_UP, AllExcludedError
 from search.study.initial_points import spread_out
 from search.study.journal import open_study
 from search.study.samplers import DEFAULT_SAMPLER, SAMPLERS, check_sampler, make_sampler
-from spaces.answers import Answers
 from spaces.preset import load_preset
+from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import Space
 from tracking.limits import Limits
 
@@ -91,7 +91,7 @@ def test_the_first_points_lie_far_apart_in_cost_and_each_schedule_comes_once():
         for method in ("plfp", "l1")
     ]
     ordered = spread_out([*points, *points], CONDITIONAL, costs)
-    assert len(ordered) == len({CONDITIONAL.propose(Answers(point)).identity for point in points})
+    assert len(ordered) == len({CONDITIONAL.propose(ScriptedSampler(point)).identity for point in points})
     assert ordered[0]["level"] == 0.5
     assert {point["level"] for point in ordered[1:3]} == {0, 0.75}
     assert {point["level"] for point in ordered[:4]} == {0, 0.1, 0.5, 0.75}

@@ -59,7 +59,7 @@ def true_maps(schedule: Schedule) -> np.ndarray:
     return (0.8 - lost) * (1 - 0.4 * np.exp(-np.arange(1, EPOCHS + 1)))
 
 
-def costs_of(schedule: Schedule) -> dict[str, float]:
+def build_costs(schedule: Schedule) -> dict[str, float]:
     """By really cutting."""
     plan = get_method("l1").choose(NETWORK, GROUPS, schedule.model_copy(update={"method": "l1", "decay": None}))
     return cost_metrics(cost_of(cut(NETWORK, plan, IMAGE), IMAGE), cost_of(NETWORK, IMAGE))
@@ -152,7 +152,7 @@ def test_the_same_schedule_is_answered_the_same_by_every_reader(path, table, uns
 
 def test_counted_costs_are_those_of_a_network_that_is_really_cut(table, unseen):
     for schedule in unseen[:3]:
-        assert costs_of(schedule).items() <= table.costs(schedule).items()
+        assert build_costs(schedule).items() <= table.costs(schedule).items()
 
 
 def test_the_speed_of_widths_never_seen_is_near_the_truth(table, unseen):

@@ -9,11 +9,11 @@ from pruning.decay import default_decay
 from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
-from spaces.answers import Answers
-from spaces.fitting import fit
+from spaces.fit_params import fit
 from spaces.grid import on_grid
 from spaces.params import BITS, RATIO, Params, params_of
 from spaces.preset import Allocation
+from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import BITS_OFFSET, Space
 
 # Keys of `params_of` that a trial may bring along beside its method and ratios → the dimension.
@@ -94,12 +94,12 @@ def _project(space: Space, ratios: Mapping[str, float], method: str, beside: Par
     chosen = method if known else next(names, space.preset.methods[0])
     wanted = {group.id: space.on_grid(group, ratios.get(group.id, 0.0)) for group in space.free_groups}
     paper = default_decay(fmean(wanted.values())) if wanted else default_decay(0.0)
-    wishes = {"method": chosen, "decay": paper, **_wishes(beside)}
+    preferred = {"method": chosen, "decay": paper, **_wishes(beside)}
     points = [
-        space.point(wishes | {"allocation": allocation} | _allocated(space, wanted, allocation))
+        space.point(preferred | {"allocation": allocation} | _allocated(space, wanted, allocation))
         for allocation in space.preset.allocation
     ]
-    proposals = [space.propose(Answers(point)) for point in points]
+    proposals = [space.propose(ScriptedSampler(point)) for point in points]
     best = min(range(len(points)), key=lambda index: _difference(proposals[index], wanted))
     lines = [] if known else [f"method {method!r} is not in this space: {chosen!r} in its place"]
     lines += [*_lost_ratios(space, ratios, proposals[best]), *_lost_beside(beside, proposals[best])]
@@ -107,7 +107,7 @@ def _project(space: Space, ratios: Mapping[str, float], method: str, beside: Par
 
 
 def _allocated(space: Space, wanted: Mapping[str, float], allocation: Allocation) -> dict[str, float]:
-    """What to wish for, to come to these ratios."""
+    """What to prefer, to come to these ratios."""
     if not wanted:
         return {}
     if allocation == "independent":
@@ -149,11 +149,11 @@ def _beside(schedule: Schedule) -> Params:
 
 def _wishes(beside: Params) -> dict[str, Any]:
     """The dimensions that come to these params."""
-    wishes: dict[str, Any] = {_BESIDE[key]: value for key, value in beside.items() if key in _BESIDE}
+    preferred: dict[str, Any] = {_BESIDE[key]: value for key, value in beside.items() if key in _BESIDE}
     for key, value in beside.items():
         if key.startswith(BITS):
-            wishes[f"{BITS_OFFSET}{key.removeprefix(BITS)}"] = int(value) - int(beside["quantization.bits"])
-    return wishes
+            preferred[f"{BITS_OFFSET}{key.removeprefix(BITS)}"] = int(value) - int(beside["quantization.bits"])
+    return preferred
 
 
 def _stage_means(schedule: Schedule, groups: Sequence[PrunableGroup]) -> dict[int, float]:

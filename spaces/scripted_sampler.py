@@ -1,4 +1,4 @@
-"""A sampler that gives the answers wished for, and notes every question."""
+"""A sampler that gives the answers wished for, and notes every suggestion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class Suggestion:
     """What a space asked: a choice, or a number between two bounds, on a linear or a logarithmic scale."""
 
     name: str
@@ -34,36 +34,36 @@ class Question:
 
 
 @dataclass
-class Answers:
-    """A `Sampler`: what is wished for, moved into the bounds; without a wish the middle, or the first choice.
+class ScriptedSampler:
+    """A `Sampler`: what is wished for, moved into the bounds; without a preference the middle, or the first choice.
 
-    wishes: name of a dimension → value. Wishes that nobody asks for are left out of `params`.
+    preferred: name of a dimension → value. Wishes that nobody asks for are left out of `params`.
     params: what was answered, by name.
-    questions: what was asked, in order.
+    suggestions: what was asked, in order.
     """
 
-    wishes: Mapping[str, Any] = field(default_factory=dict)
+    preferred: Mapping[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
-    questions: list[Question] = field(default_factory=list)
+    suggestions: list[Suggestion] = field(default_factory=list)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """The choice wished for, or the first."""
-        self.questions.append(Question(name, "choice", choices=tuple(choices)))
-        wish = self.wishes.get(name)
-        self.params[name] = wish if wish in choices else choices[0]
+        self.suggestions.append(Suggestion(name, "choice", choices=tuple(choices)))
+        preference = self.preferred.get(name)
+        self.params[name] = preference if preference in choices else choices[0]
         return self.params[name]
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """The number wished for, or the nearest bound."""
-        self.questions.append(Question(name, "float", low, high, log=log))
-        wish = self.wishes.get(name, (low * high) ** 0.5 if log else (low + high) / 2)
-        self.params[name] = min(max(float(wish), low), high)
+        self.suggestions.append(Suggestion(name, "float", low, high, log=log))
+        preference = self.preferred.get(name, (low * high) ** 0.5 if log else (low + high) / 2)
+        self.params[name] = min(max(float(preference), low), high)
         return float(self.params[name])
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         """The whole number wished for, or the nearest bound."""
-        self.questions.append(Question(name, "int", low, high))
-        self.params[name] = min(max(int(self.wishes.get(name, (low + high) // 2)), low), high)
+        self.suggestions.append(Suggestion(name, "int", low, high))
+        self.params[name] = min(max(int(self.preferred.get(name, (low + high) // 2)), low), high)
         return int(self.params[name])
 
 

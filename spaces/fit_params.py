@@ -43,7 +43,7 @@ def fit(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> di
 
     ratios: of every free group, on its grid.
     """
-    aims = _aims(space, ratios, allocation)
+    aims = _spec(space, ratios, allocation)
     reach = 0.0 if allocation == "uniform" else space.preset.offset
     tilts = space.preset.tilt if any(aim.sensitivity for aim in aims.values()) else (0.0, 0.0)
     bounds = Bounds(*np.array([space.preset.level, tilts]).T)
@@ -59,7 +59,7 @@ def fit(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> di
     return {"level": level, "tilt": tilt, **dict(zip(aims, offsets_G.tolist(), strict=True))}
 
 
-def _aims(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> dict[str, _Aim]:
+def _spec(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> dict[str, _Aim]:
     """Name of each offset (of a group where there are none) → what it is to reach."""
     sensitivity = space.sensitivities(allocation)
     aims: dict[str, _Aim] = {}
