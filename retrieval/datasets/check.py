@@ -60,8 +60,8 @@ def describe_data(
     """Yield lines that name each data set in `folder` and count what it holds, then one a file that is not sound.
 
     `progress` is called after each image that was read with their number so far and in all; `threads` read them.
-    Raises ValueError of one line: the folder holds nothing that is known; or, at the end, a data set was refused or a file is missing or
-    unreadable, which all have been told by then.
+    Raises ValueError of one line: the folder holds nothing that is known; or, at the end, a data set was refused or a
+    file is missing or unreadable, which all have been told by then.
     """
     if not folder.is_dir():
         raise ValueError(f"data folder {folder} does not exist")
