@@ -7,7 +7,7 @@ DATA ?= data/mini
 RUNS ?= runs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster-demo test test-slow bench bench-methods bench-search bench-search-quick check lint docs lock clean
+.PHONY: help setup demo cluster-demo test test-slow bench bench-methods bench-search bench-search-quick check lint docs docs-site lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,13 +54,16 @@ bench-search-quick: $(SETUP)  ## The same with 3 seeds, in 5 minutes; the last l
 check: lint  ## Lint, types and the fast tests
 	$(PY) -m pytest -m "not ray and not slow"
 
-lint: $(SETUP)  ## ruff, ruff format --check, mypy
+lint: $(SETUP) docs-site  ## ruff, ruff format --check, mypy, and the documentation without a dead link
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 docs: $(SETUP)  ## Write README's figures from a finished `make demo` (needs chromium)
 	$(PY) docs/refresh.py $(RUNS)/demo
+
+docs-site: $(SETUP)  ## The documentation as a site -> site/index.html
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 lock: $(VENV)/bin/uv  ## Renew requirements.txt from pyproject.toml
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \

@@ -1,0 +1,1 @@
+"""Reference pages from the code, made while mkdocs builds the site. May import everything of ours."""
