@@ -4,11 +4,10 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from retrieval.runtime.latency import LatencySettings
 from search.overrides import replace_keys_
@@ -18,6 +17,7 @@ from spaces.preset import Preset, load_preset
 from tracking.limits import Limits
 from tracking.objectives import Protocol, check_objectives, check_reported, reported_metrics
 from tracking.sensitivity import SensitivitySettings
+from tracking.validation import first_error
 from trainables.settings import (
     DataSettings,
     DescriptorSettings,
@@ -247,36 +247,3 @@ def _with_absolute_paths(config: SweepConfig) -> SweepConfig:
         weights = str(Path(str(network.weights)).expanduser().resolve())
         network = network.model_copy(update={"weights": weights})
     return config.model_copy(update={"data": data, "network": network})
-
-
-def first_error(error: ValidationError, model: type[BaseModel], *, inside: str = "") -> str:
-    """The first of pydantic's errors as one line; for an unknown key, with the nearest one that exists.
-
-    `inside` is put before every key: where in the file the model stands.
-    """
-    # A mistyped key is unknown and leaves the right one missing: the first of the two is what to mend.
-    errors = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    found = errors[0]
-    *section, key = found["loc"] or ("",)
-    where = inside + ".".join(str(part) for part in found["loc"])
-    if found["type"] == "extra_forbidden":
-        known = list(_section(model, section).model_fields)
-        near = get_close_matches(str(key), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-        return f"unknown key {where!r}: {hint}"
-    given = "" if found["type"] in ("missing", "value_error") else f", not {found['input']!r}"
-    message = found["msg"].removeprefix("Value error, ")
-    where = where.rstrip(".")
-    return f"{where}: {message}{given}" if where else message
-
-
-def _section(model: type[BaseModel], path: list[Any]) -> type[BaseModel]:
-    for part in path:
-        annotation = model.model_fields[str(part)].annotation
-        # A section that may be left out is a union with None.
-        (model,) = (each for each in (annotation, *get_args(annotation)) if _is_section(each))
-    return model
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

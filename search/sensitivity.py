@@ -20,8 +20,9 @@ from pruning.methods.registry import get_method
 from search.config import SweepConfig
 from search.errors import FailedError
 from spaces.space import Space
+from tracking.charts.write import write_sensitivity
 from tracking.record import METRICS
-from tracking.sensitivity import GroupSensitivity, SensitivityMap, write_sensitivity
+from tracking.sensitivity import GroupSensitivity, SensitivityMap
 from trainables.baseline import need_baseline
 from trainables.ray_resources import use_ray_resources
 from trainables.sensitivity import (

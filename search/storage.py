@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from search.config import SweepConfig, first_error
+from search.config import SweepConfig
 from tracking.files import write_atomically
+from tracking.validation import first_error
 
 
 class SweepCard(BaseModel, frozen=True, extra="forbid"):

@@ -1,6 +1,5 @@
 """A sweep from its file to its front: the way of the data, in order."""
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +38,11 @@ from search.study.initial_points import Point
 from search.study.searcher import StudySearcher
 from search.warm_start import warm_points
 from spaces.space import Space
+from tracking.charts.write import write_front
 from tracking.files import write_atomically
-from tracking.front import Front, write_front
+from tracking.front import Front
 from tracking.mlflow_runs.store import MlflowStore
-from tracking.record import METRICS
+from tracking.record import DENSE_JSON, METRICS, DenseMetrics
 from tracking.sensitivity import SensitivityMap, read_sensitivity
 from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
@@ -161,8 +161,8 @@ class Sweep:
             task = score_dense.options(**options).remote(settings, self.baselines)
             data, keep = open_data(settings.data), need_baseline(settings, self.baselines).descriptors
             images = len(data.select_on.images) + len(data.report_on.images)
-            write_atomically(path, json.dumps(wait_with_progress(task, keep, images, self._say), indent=2))
-        metrics: dict[str, float] = json.loads(path.read_text())
+            DENSE_JSON.write(path, DenseMetrics(wait_with_progress(task, keep, images, self._say)))
+        metrics = DENSE_JSON.read(path).root
         quality = self.config.search.objectives[0]
         shown = METRICS[quality].show(metrics[quality])
         self._say(f"dense {METRICS[quality].label} {shown} on the validation queries")

@@ -1,18 +1,14 @@
 """The outcome of a sweep: every finished trial, which ones no other dominates, and the files of it."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow
-from pyarrow import parquet
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from pruning.ledger import LedgerRow
 from pruning.schedule import Schedule
-from tracking.files import write_atomically
+from tracking.format_version import JsonFormat
 from tracking.objectives import check_objectives
 from tracking.pareto import hypervolume, pareto_front
 from tracking.provenance import provenance as describe_process
@@ -69,6 +65,9 @@ class Front(BaseModel):
         return sorted(members, key=lambda point: METRICS[self.cost].sign * point.metrics[self.cost])
 
 
+FRONT_JSON = JsonFormat("a front", Front)
+
+
 def build_front(
     sweep: str,
     records: Iterable[TrialRecord],
@@ -123,31 +122,17 @@ def build_front(
     )
 
 
-def write_front(front: Front, folder: Path) -> None:
-    """Write `front.json`, `front.parquet`, `front.html` and `front.png` into `folder`, each atomically."""
-    # plots.py needs the types of this file; and whoever reads a front should not wait for plotly.
-    from tracking.charts.front_figures import front_html, front_png
-
-    write_atomically(folder / "front.parquet", _parquet(front))
-    write_atomically(folder / "front.html", front_html(front))
-    write_atomically(folder / "front.png", front_png(front))
-    write_atomically(folder / "front.json", front.model_dump_json(indent=2))
-
-
 def read_front(folder: Path) -> Front:
-    """Read `front.json` in `folder`, equal to what `write_front` was given.
+    """Read `front.json` in `folder`, equal to what `tracking.charts.write.write_front` was given.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged; names it.
+        ValueError: the file is damaged, or its format version is not known; names it.
     """
     path = folder / "front.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} has no front.json: the folder of a sweep that has finished is right")
-    try:
-        return Front.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path} is not a front: {error.errors(include_url=False)[0]['msg']}") from error
+    return FRONT_JSON.read(path)
 
 
 def _finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -169,32 +154,3 @@ def reference_of(objective: str, dense: Mapping[str, float]) -> float:
     if objective not in dense:
         raise ValueError(f"the dense network has no {objective!r}, only {sorted(dense)}; measure it first")
     return dense[objective]
-
-
-def _parquet(front: Front) -> bytes:
-    """One row a trial, flat columns; the front without its trials is the schema's metadata "prunefront"."""
-    rows = [_row(point) for point in front.points]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
-    table = table.replace_schema_metadata({"prunefront": front.model_dump_json(exclude={"points"})})
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer)
-    return buffer.getvalue()
-
-
-def _row(point: FrontPoint) -> dict[str, Any]:
-    schedule = point.schedule.model_dump(exclude={"ratios": True, "quantization": {"group_bits"}})
-    stages = {stage: schedule.pop(stage) or {} for stage in ("sparsity", "quantization")}
-    bits = point.schedule.quantization.group_bits if point.schedule.quantization else {}
-    return {
-        "trial": point.number,
-        "on_front": point.on_front,
-        **schedule,
-        **{f"{stage}.{key}": value for stage, entries in stages.items() for key, value in entries.items()},
-        **point.metrics,
-        **{f"ratio.{row.group}": row.asked_ratio for row in point.ledger},
-        **{f"width.{row.group}": row.achieved_width for row in point.ledger},
-        **{f"macs_saved.{row.group}": row.macs_saved for row in point.ledger},
-        **{f"bits.{group}": count for group, count in bits.items()},
-        "schedule": point.schedule.model_dump_json(),
-    }

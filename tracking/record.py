@@ -11,16 +11,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    RootModel,
     StrictFloat,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 
 from pruning.ledger import LedgerRow
 from pruning.schedule import Schedule
-from tracking.files import write_atomically
+from tracking.format_version import JsonFormat
 
 BORDER = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 """Of every value written to a file: a diverged trial's NaN survives as the JSON string "NaN"."""
@@ -222,9 +222,19 @@ class TrialRecord(BaseModel):
             raise ValueError(f"trial {self.number} finished with {wild}; only finite numbers are right")
 
 
+class DenseMetrics(RootModel[dict[str, float]]):
+    """The dense network's metrics, under the keys of `METRICS`."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+
+DENSE_JSON = JsonFormat("the dense network's metrics", DenseMetrics)
+RECORD_JSON = JsonFormat("a trial's record", TrialRecord)
+
+
 def write_record(path: Path, record: TrialRecord) -> None:
     """Write `record` to `path` as JSON, atomically; missing folders are made."""
-    write_atomically(path, record.model_dump_json(indent=2))
+    RECORD_JSON.write(path, record)
 
 
 def read_record(path: Path) -> TrialRecord:
@@ -232,11 +242,7 @@ def read_record(path: Path) -> TrialRecord:
 
     Raises:
         FileNotFoundError: there is no such file.
+        UnknownFormatError: its format version is not known.
         ValueError: the file is damaged; names it and the first thing wrong in it.
     """
-    try:
-        return TrialRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise ValueError(f"{path} is not a trial's record: {where}: {first['msg']}") from error
+    return RECORD_JSON.read(path)

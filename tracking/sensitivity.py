@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pruning.widths import kept_count
-from tracking.files import write_atomically
+from tracking.format_version import JsonFormat
 from tracking.record import BORDER, METRICS
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
@@ -224,28 +224,17 @@ class _Step(NamedTuple):
     ratio: float
 
 
-def write_sensitivity(sensitivity: SensitivityMap, folder: Path) -> None:
-    """Write `sensitivity.json`, `sensitivity.html` and `sensitivity.png` into `folder`, each atomically."""
-    # heatmap.py needs the types of this file; and whoever reads a map should not wait for plotly.
-    from tracking.charts.heatmap import heatmap_html, heatmap_png
-
-    write_atomically(folder / "sensitivity.html", heatmap_html(sensitivity))
-    write_atomically(folder / "sensitivity.png", heatmap_png(sensitivity))
-    write_atomically(folder / "sensitivity.json", sensitivity.model_dump_json(indent=2))
+SENSITIVITY_JSON = JsonFormat("a sensitivity map", SensitivityMap)
 
 
 def read_sensitivity(folder: Path) -> SensitivityMap:
-    """Read `sensitivity.json` in `folder`, equal to what `write_sensitivity` was given.
+    """Read `sensitivity.json` in `folder`, equal to what `tracking.charts.write.write_sensitivity` was given.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged; names it.
+        ValueError: the file is damaged, or its format version is not known; names it.
     """
-    path = folder / "sensitivity.json"
-    try:
-        return SensitivityMap.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path} is not a sensitivity map: {error.errors(include_url=False)[0]['msg']}") from error
+    return SENSITIVITY_JSON.read(folder / "sensitivity.json")
 
 
 def _gain(saved: float, lost: float) -> float:

@@ -23,6 +23,7 @@ from retrieval.networks.weights import load_weights
 from retrieval.runtime.onnx_model import to_onnx
 from retrieval.training.loop import Batches, BatchSource
 from retrieval.training.losses import Loss, Matched
+from tracking.format_version import VERSION_KEY, check_version
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
 from trainables.data import SweepData, open_data, training_fingerprint
@@ -33,6 +34,7 @@ from trainables.training import Training
 
 _CENTROID_BATCHES = 10  # what NetVLAD's centroids are placed among
 _WEIGHTS, _LOSS, _ONNX, _CARD = "weights.safetensors", "loss.safetensors", "model.onnx", "baseline.json"
+_CARD_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ def _trained(settings: TrialSettings, cache: Path) -> Baseline | None:
     if not (folder / _CARD).is_file():
         return None
     card = json.loads((folder / _CARD).read_text())
+    check_version(card.get(VERSION_KEY, 1), folder / _CARD, "a dense network's card", _CARD_VERSION)
     return Baseline(folder, settings, card["classes"])
 
 
@@ -223,6 +226,7 @@ def _train(settings: TrialSettings, folder: Path, device: torch.device) -> Itera
         curve.append(EpochPoint(epoch=training.epoch, loss=loss, map=scores.map, seconds=seconds))
         yield curve[-1]
     card = {
+        VERSION_KEY: _CARD_VERSION,
         "classes": len(data.train.classes),
         "settings": settings.model_dump(mode="json"),
         "curve": [point.model_dump() for point in curve],

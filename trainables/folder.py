@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from pruning.coding.packing import unpack
 from tracking.files import write_atomically
-from tracking.record import EpochPoint, TrialRecord, read_record
+from tracking.format_version import VERSION_KEY, check_version
+from tracking.record import EpochPoint, TrialRecord, read_record, write_record
 from trainables.watchdog import hangs
 
 PLAIN, PACKED = "weights.safetensors", "weights.packed"
+_CHECKPOINT_VERSION = 1
 
 _CURVE_JSON = TypeAdapter(tuple[EpochPoint, ...])
 
@@ -51,7 +53,11 @@ class TrialFolder:
         self._lease = lease
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last saved state, on the CPU; None when there is none, or it cannot be read: the trial starts over."""
+        """Return the last saved state, on the CPU; None when there is none, or it is damaged: the trial starts over.
+
+        Raises:
+            UnknownFormatError: its format version is not known.
+        """
         path = self.path / "checkpoint.pt"
         if not path.is_file():
             return None
@@ -60,13 +66,14 @@ class TrialFolder:
         except (RuntimeError, EOFError, UnpicklingError) as error:
             _log.warning("%s cannot be read, the trial starts over: %s", path, str(error).splitlines()[0])
             return None
+        check_version(state.pop(VERSION_KEY, 1), path, "a checkpoint", _CHECKPOINT_VERSION)
         return state
 
     def save_checkpoint(self, state: dict[str, Any], curve: Sequence[EpochPoint]) -> None:
         """Replace the saved state, and the curve up to it."""
         self._check_lease()
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({VERSION_KEY: _CHECKPOINT_VERSION, **state}, buffer)
         write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
         # After the state: a curve must not tell of an epoch that would be trained again.
         write_atomically(self.path / "curve.json", _CURVE_JSON.dump_json(tuple(curve)))
@@ -88,7 +95,7 @@ class TrialFolder:
             write_atomically(self.path / PACKED, packed)
         elif network is not None:
             write_atomically(self.path / PLAIN, safetensors.torch.save(network.state_dict()))
-        write_atomically(self.path / "record.json", record.model_dump_json(indent=2))
+        write_record(self.path / "record.json", record)
         for unfinished in ("checkpoint.pt", "curve.json"):
             (self.path / unfinished).unlink(missing_ok=True)
 

@@ -14,6 +14,7 @@ from ray import tune
 from pruning.schedule import Schedule
 from retrieval.images import UnreadableImagesError
 from spaces.params import params_of
+from tracking.format_version import UnknownFormatError
 from tracking.limits import Limits
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
@@ -201,9 +202,11 @@ class RayTrial(tune.Trainable):
 def is_own_fault(error: Exception) -> bool:
     """Whether an error follows from the trial itself, so that another attempt elsewhere would end the same way.
 
-    Images that cannot be read were read when the sweep began: that is the node's fault, or its mount's.
+    Images that cannot be read were read when the sweep began: that is the node's fault, or its mount's. So is an older
+    installation that does not know the format of a file.
     """
-    return isinstance(error, FloatingPointError | ValueError) and not isinstance(error, UnreadableImagesError)
+    of_the_node = UnreadableImagesError | UnknownFormatError
+    return isinstance(error, FloatingPointError | ValueError) and not isinstance(error, of_the_node)
 
 
 def _last_result(record: TrialRecord) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from retrieval.training.loop import Batches
 from tracking.files import write_atomically
 from tracking.record import BORDER
 from tracking.sensitivity import CutPoint, GroupSensitivity
+from tracking.validation import first_error
 from trainables.baseline import Baseline
 from trainables.data import SweepData, open_data
 from trainables.delivery import drop_training_head_, shared_whitening
@@ -137,8 +138,8 @@ def kept_group(folder: Path, group_id: str) -> GroupSensitivity | None:
     try:
         return GroupSensitivity.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        found = error.errors(include_url=False)[0]["msg"]
-        _log.warning("%s cannot be read, the group is measured again: %s", path, found)
+        why = first_error(error, GroupSensitivity)
+        _log.warning("%s cannot be read, the group is measured again: %s", path, why)
         return None
 
 

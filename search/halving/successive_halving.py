@@ -35,6 +35,7 @@ from pydantic import BaseModel, ValidationError
 from search.halving.nondominated_ranks import NondominatedRanks, spread_order
 from tracking.files import write_atomically
 from tracking.record import BORDER
+from tracking.validation import first_error
 
 _OF_THE_BEST_FRONT = 2 / 3
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -212,6 +213,6 @@ def _read(path: Path) -> list[Decision]:
         try:
             decisions.append(Decision.model_validate_json(text))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ValueError(f"{path}, line {line} is no decision of a rung: {first['msg']}") from error
+            why = first_error(error, Decision)
+            raise ValueError(f"{path}, line {line} is no decision of a rung: {why}") from error
     return decisions

@@ -9,7 +9,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tracking.record import TrialRecord
+from tracking.record import RECORD_JSON, TrialRecord
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,7 +82,7 @@ def write_run(client: "MlflowClient", run_id: str, record: TrialRecord, start_ms
     if revision == 0:
         _write_params(client, run_id, record)
     client.log_batch(run_id, tags=_tags(record))
-    client.log_text(run_id, record.model_dump_json(indent=2), "record.json")
+    client.log_text(run_id, RECORD_JSON.dump(record), "record.json")
     if record.schedule is not None:
         client.log_text(run_id, record.schedule.model_dump_json(indent=2), "schedule.json")
     client.set_terminated(run_id, status=_RUN_STATUS[record.status], end_time=end)

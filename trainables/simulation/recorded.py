@@ -26,8 +26,10 @@ from pruning.schedule import Schedule
 from spaces.preset import load_preset
 from spaces.space import Space
 from tracking.files import write_atomically
+from tracking.format_version import check_version
 from tracking.record import BORDER, EpochPoint, TrialRecord
 from tracking.sensitivity import SensitivityMap, SensitivitySettings
+from tracking.validation import first_error
 from trainables.baseline import build_dense
 from trainables.settings import TrialSettings, example_image
 from trainables.simulation.regression import Regression, fit
@@ -122,8 +124,12 @@ class RecordedTable:
         table = parquet.read_table(path)
         try:
             self.card = TableCard.model_validate_json((table.schema.metadata or {})[_CARD])
-        except (KeyError, ValidationError) as error:
-            raise ValueError(f"{path} is not a table of recorded trials: {error}") from error
+        except KeyError as error:
+            raise ValueError(f"{path} is not a table of recorded trials: it has no {_CARD.decode()!r}") from error
+        except ValidationError as error:
+            why = first_error(error, TableCard)
+            raise ValueError(f"{path} is not a table of recorded trials: {why}") from error
+        check_version(self.card.format, path, "a table of recorded trials")
         self.trials = tuple(_recorded(row, self.card.epochs) for row in table.to_pylist())
         self._by_key = {_key(trial.schedule): trial for trial in self.trials}
         pruned = {name for trial in self.trials for name in trial.schedule.ratios}

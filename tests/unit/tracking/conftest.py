@@ -38,3 +38,24 @@ def _make_record(number: int, mAP: float, speedup: float, /, method: str = "plfp
 def make_record() -> MakeRecord:
     """Return a function (number, mAP, speedup, method, other fields) -> a finished trial's record."""
     return _make_record
+
+
+@pytest.fixture
+def records(make_record) -> list[TrialRecord]:
+    """Return six trials: four that finished, one that failed, one that was stopped."""
+    tested = {
+        "map": 0.55,
+        "speedup": 2.0,
+        "speedup_low": 1.9,
+        "speedup_high": 2.1,
+        "test_map": 0.53,
+        "size_bytes": 1e7,
+    }
+    return [
+        make_record(4, 0.55, 2.0, metrics=tested),
+        make_record(1, 0.60, 1.5, method="l1"),
+        make_record(2, 0.50, 1.9, method="fpgm"),
+        make_record(0, 0.40, 3.0),
+        TrialRecord(number=3, status="failed", message="out of memory"),
+        TrialRecord(number=5, status="stopped"),
+    ]

@@ -1,11 +1,6 @@
-import json
-
 import pytest
-from pyarrow import parquet
 
-from pruning.schedule import Quantization, Sparsity
-from tracking.front import build_front, read_front, write_front
-from tracking.record import TrialRecord
+from tracking.front import build_front, read_front
 
 DENSE = {
     "map": 0.62,
@@ -15,26 +10,6 @@ DENSE = {
     "size_bytes": 4e7,
     "latency_ms": 30.0,
 }
-
-
-@pytest.fixture
-def records(make_record):
-    tested = {
-        "map": 0.55,
-        "speedup": 2.0,
-        "speedup_low": 1.9,
-        "speedup_high": 2.1,
-        "test_map": 0.53,
-        "size_bytes": 1e7,
-    }
-    return [
-        make_record(4, 0.55, 2.0, metrics=tested),
-        make_record(1, 0.60, 1.5, method="l1"),
-        make_record(2, 0.50, 1.9, method="fpgm"),
-        make_record(0, 0.40, 3.0),
-        TrialRecord(number=3, status="failed", message="out of memory"),
-        TrialRecord(number=5, status="stopped"),
-    ]
 
 
 def test_the_front_holds_finished_trials_by_number_and_marks_the_undominated(records):
@@ -85,47 +60,6 @@ def test_a_trial_without_an_objective_is_listed_but_not_on_the_front(records):
     front = build_front("tiny", records, DENSE, objectives=("map", "speedup", "size_bytes"))
     assert [(point.number, point.on_front) for point in front.points][-1] == (4, True)
     assert not any(point.on_front for point in front.points[:-1])
-
-
-def test_no_finished_trial_gives_an_empty_front(tmp_path):
-    front = build_front("tiny", [], DENSE)
-    write_front(front, tmp_path)
-    assert read_front(tmp_path) == front
-    assert (front.points, front.hypervolume) == ((), 0.0)
-
-
-def test_a_front_reads_back_equal(records, tmp_path):
-    front = build_front("tiny", records, DENSE, provenance={"device": "cpu"})
-    write_front(front, tmp_path)
-    assert read_front(tmp_path) == front
-
-
-def test_the_parquet_file_has_a_row_a_trial_and_the_front_as_metadata(records, tmp_path):
-    front = build_front("tiny", records, DENSE)
-    write_front(front, tmp_path)
-    table = parquet.read_table(tmp_path / "front.parquet")
-    assert table["trial"].to_pylist() == [0, 1, 2, 4]
-    assert table["map"].to_pylist() == [point.metrics["map"] for point in front.points]
-    assert table["test_map"].to_pylist() == [None, None, None, 0.53]
-    assert table["width.conv1"].to_pylist() == [32] * 4
-    assert json.loads(table.schema.metadata[b"prunefront"])["hypervolume"] == front.hypervolume
-
-
-def test_the_parquet_file_tells_how_weights_are_coded(make_record, tmp_path):
-    plain, coded = make_record(0, 0.5, 2.0), make_record(1, 0.6, 1.0)
-    stages = {"sparsity": Sparsity(share=0.5), "quantization": Quantization(bits=5, group_bits={"conv1": 3})}
-    coded = coded.model_copy(update={"schedule": coded.schedule.model_copy(update=stages)})
-    write_front(build_front("tiny", [plain, coded], DENSE), tmp_path)
-    table = parquet.read_table(tmp_path / "front.parquet")
-    assert table["quantization.bits"].to_pylist() == [None, 5]
-    assert table["sparsity.share"].to_pylist() == [None, 0.5]
-    assert table["bits.conv1"].to_pylist() == [None, 3]
-    assert table["macs_saved.conv1"].to_pylist() == [0, 0]
-
-
-def test_the_picture_is_a_png(records, tmp_path):
-    write_front(build_front("costs $5 and $6", records, DENSE), tmp_path)
-    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_damaged_front_is_named(tmp_path):

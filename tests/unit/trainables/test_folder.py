@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tracking.format_version import UnknownFormatError
 from tracking.record import EpochPoint, TrialRecord
 from trainables.folder import LeaseLostError, TrialFolder, read_records
 
@@ -50,6 +51,25 @@ def test_a_damaged_checkpoint_lets_the_trial_start_over_and_says_so(tmp_path, ca
     (folder.path / "checkpoint.pt").write_bytes(b"PK\x03\x04 half of it")
     assert folder.load_checkpoint() is None
     assert "starts over" in caplog.text
+
+
+def test_a_checkpoint_carries_its_version_and_one_without_is_read(tmp_path):
+    folder = TrialFolder(tmp_path, 3)
+    folder.acquire("a")
+    folder.save_checkpoint({"epoch": 1}, ())
+    saved = torch.load(folder.path / "checkpoint.pt", weights_only=True)
+    assert saved["format_version"] == 1
+    assert folder.load_checkpoint() == {"epoch": 1}
+    torch.save({"epoch": 2}, folder.path / "checkpoint.pt")
+    assert folder.load_checkpoint() == {"epoch": 2}
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused_not_trained_over(tmp_path):
+    folder = TrialFolder(tmp_path, 3)
+    folder.acquire("a")
+    torch.save({"format_version": 2, "epoch": 2}, folder.path / "checkpoint.pt")
+    with pytest.raises(UnknownFormatError, match=r"checkpoint\.pt is a checkpoint of format version 2"):
+        folder.load_checkpoint()
 
 
 def test_the_curve_is_that_of_the_last_checkpoint_and_goes_when_somebody_else_ends_the_trial(tmp_path):

@@ -4,10 +4,11 @@ import time
 
 import pytest
 
-from tracking.front import build_front, write_front
+from tracking.charts.write import write_front
+from tracking.front import build_front
 from tracking.mlflow_runs.mlflow_client import default_tracking_uri, quiet_client, ui_command
 from tracking.mlflow_runs.store import MlflowStore
-from tracking.record import EpochPoint, TrialRecord
+from tracking.record import EpochPoint, TrialRecord, read_record
 
 # MLflow's own use of SQLAlchemy, in the client that the tests read with.
 
@@ -67,8 +68,8 @@ def test_a_trial_is_a_child_run_with_everything_in_it(make_record, folder):
     assert [(point.step, point.value) for point in shown.history(0, "loss")] == [(0, 1.0), (1, 0.5)]
     paths = {item.path for item in shown.client.list_artifacts(run.info.run_id)}
     assert paths == {"record.json", "schedule.json"}
-    text = (folder / "mlartifacts").rglob("record.json").__next__().read_text()
-    assert TrialRecord.model_validate_json(text) == record
+    artifact = next((folder / "mlartifacts").rglob("record.json"))
+    assert read_record(artifact) == record
 
 
 def test_the_parent_is_finished_when_the_store_is_closed(make_record, folder):
