@@ -1,1 +1,1 @@
-"""Speed of the core beside plain loops, and the methods beside each other. Nothing imports from here."""
+"""Measurements: `speed` of the core, the pruning `methods`, the `search`. Nothing imports from here."""

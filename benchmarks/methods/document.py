@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from benchmarks.methods_cases import EPOCHS, PENALTY, TARGETS
+from benchmarks.methods.cases import EPOCHS, PENALTY, TARGETS
 from pruning.methods.registry import METHODS
 from tracking.files import write_atomically
 

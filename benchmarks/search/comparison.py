@@ -1,15 +1,5 @@
-"""How well the search searches, in virtual time: writes docs/results/search.md, search.json and its pictures.
+"""Contenders on problems: all of them for the document, or the two whose four figures matter most."""
 
-    python -m benchmarks.search          # two hours on one core; goes on where it was interrupted
-    python -m benchmarks.search --quick  # 3 seeds, five minutes; writes nothing, its last line is one JSON object
-
-Random search, ours, ours without one of its parts, and others' searchers, over three problems: two families of closed
-forms, where each seed draws another problem, and a table of recorded trials, where a seed is the searcher's alone.
-Nothing is tuned on these results.
-"""
-
-import argparse
-import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.search_contenders import (
+from benchmarks.search.contenders import (
     BASELINE,
     BY_EPOCHS,
     BY_TRIALS,
@@ -27,39 +17,16 @@ from benchmarks.search_contenders import (
     Contender,
     available,
 )
-from benchmarks.search_document import write_document
-from benchmarks.search_figures import Results
-from benchmarks.search_overhead import ask_tell_ms, overheads
-from benchmarks.search_pictures import pictures
-from benchmarks.search_problems import RECORDED, TABLE, Problem, problems
-from benchmarks.search_runs import kept, search, simulated
+from benchmarks.search.figures import Results
+from benchmarks.search.overhead import ask_tell_ms
+from benchmarks.search.problems import Problem
+from benchmarks.search.runs import kept, search, simulated
 from search.simulation.virtual_time import Simulation
 from search.study.budget import Budget
 from trainables.simulation.simulated import Blackbox
 
 TRIALS, SEEDS, QUICK_SEEDS = 64, 10, 3
 ASKED_AT = 1000
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def main() -> None:
-    """Run what has no result yet, then write the document; or give the four figures that matter most."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 seeds, four figures, no document")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"default: {SEEDS}")
-    parser.add_argument("--runs", type=Path, default=Path("runs/search"), help="where results are kept")
-    choices = parser.parse_args()
-    console, found = Console(), problems()
-    if RECORDED not in found:
-        console.print(f"{TABLE} is missing: measured on closed forms alone (`python -m benchmarks.record_table`)")
-    if choices.quick:
-        print(json.dumps(quick(found, console)))
-        return
-    results = Results.of(compare(found, choices.seeds, choices.runs, console))
-    write_document(results, overheads(choices.runs), ROOT / "docs")
-    shown = found[RECORDED if RECORDED in found else "knees"](0)
-    pictures(results, shown, one_sweep_of_each(shown), ROOT / "docs" / "pictures")
-    console.print("docs/results/search.md is written")
 
 
 def compare(
@@ -133,7 +100,3 @@ def quick(
         )
         results = Results.of(compared)
     return {**results.headline(), "ask_tell_ms_at_1000": round(sum(ask_tell_ms(asked_at)), 1)}
-
-
-if __name__ == "__main__":
-    main()

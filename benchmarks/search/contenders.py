@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 
-from benchmarks.search_problems import sensitivity_of
-from benchmarks.search_rivals import BareStudy, Moasha, has_moasha
+from benchmarks.search.problems import sensitivity_of
+from benchmarks.search.rivals import BareStudy, Moasha, has_moasha
 from pruning.schedule import Schedule
 from search.build import mapped_points
 from search.halving.successive_halving import SuccessiveHalving

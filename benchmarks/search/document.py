@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.search_contenders import BY_EPOCHS, BY_TRIALS, DEFAULT, GRACE, REDUCTION, SLOTS
-from benchmarks.search_figures import PAIRS, Results
-from benchmarks.search_overhead import (
+from benchmarks.search.contenders import BY_EPOCHS, BY_TRIALS, DEFAULT, GRACE, REDUCTION, SLOTS
+from benchmarks.search.figures import PAIRS, Results
+from benchmarks.search.overhead import (
     ASKED_AT,
     DRIVEN,
     GIVEN_SECONDS,
@@ -15,7 +15,7 @@ from benchmarks.search_overhead import (
     MANY_SLOTS,
     MANY_TRIALS,
 )
-from benchmarks.search_runs import Spread
+from benchmarks.search.runs import Spread
 from tracking.files import write_atomically
 from tracking.provenance import provenance
 

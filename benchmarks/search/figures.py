@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.search_contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
-from benchmarks.search_problems import RECORDED
-from benchmarks.search_runs import Run, Spread, spread
+from benchmarks.search.contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
+from benchmarks.search.problems import RECORDED
+from benchmarks.search.runs import Run, Spread, spread
 
 
 @dataclass(frozen=True)

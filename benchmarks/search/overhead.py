@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 from ray import tune
 
-from benchmarks.search_contenders import OBJECTIVES, REFERENCE, Counted, scratch
+from benchmarks.search.contenders import OBJECTIVES, REFERENCE, Counted, scratch
 from search.driver.cluster import connected
 from search.driver.environment import prepare_ray
 from search.driver.run_trials import run_trials
@@ -61,7 +61,7 @@ def overheads(runs: Path) -> dict[str, float]:
     path = runs / KEPT
     if not path.is_file():
         prepare_ray(None)  # too late for this process, in time for the other
-        subprocess.run([sys.executable, "-m", "benchmarks.search_overhead", "--runs", str(runs)], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.search.overhead", "--runs", str(runs)], check=True)
     found: dict[str, float] = json.loads(path.read_text())
     return found
 

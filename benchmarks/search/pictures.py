@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from benchmarks.search_contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
-from benchmarks.search_figures import Results
+from benchmarks.search.contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
+from benchmarks.search.figures import Results
 from search.simulation.virtual_time import Ended, Simulation
 from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import HIGHEST_RATIO, Space, offset_name

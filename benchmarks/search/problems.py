@@ -9,7 +9,7 @@ from trainables.simulation.closed_form import FAMILIES, ClosedForm, closed_form
 from trainables.simulation.recorded import RecordedTable
 from trainables.simulation.simulated import Blackbox
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "benchmarks" / "data" / "mini_resnet.parquet"
 RECORDED = "recorded"
 

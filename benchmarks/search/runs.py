@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from benchmarks.search_contenders import OBJECTIVES, REFERENCE, Contender, scratch
+from benchmarks.search.contenders import OBJECTIVES, REFERENCE, Contender, scratch
 from search.simulation.virtual_time import Simulation
 from search.study.budget import Budget
 from trainables.simulation.simulated import Blackbox

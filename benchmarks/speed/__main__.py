@@ -1,4 +1,4 @@
-"""How long the core takes: runs benchmarks/bench_*.py with nothing else beside, and writes docs/results/speed.md.
+"""How long the core takes: runs benchmarks/speed/bench_*.py with nothing else beside, and writes docs/results/speed.md.
 
 python -m benchmarks.speed
 """
@@ -15,7 +15,7 @@ from typing import Any
 from tracking.files import write_atomically
 from tracking.provenance import provenance
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ("what", "best", "median", "rounds", "peak extra memory", "at most")
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     """Measure, then write the table."""
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        files = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "benchmarks").glob("bench_*.py"))
+        files = sorted(str(file.relative_to(ROOT)) for file in Path(__file__).parent.glob("bench_*.py"))
         command = [sys.executable, "-m", "pytest", "-q", *files, f"--benchmark-json={report}"]
         # torch is held to one thread by conftest.py; the BLAS in numpy reads only this, and only at its start.
         one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}

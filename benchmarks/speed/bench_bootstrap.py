@@ -1,6 +1,6 @@
 """How sure a mAP is, and whether another one is better: 1,000 resamples of 500 queries.
 
-python -m pytest benchmarks/bench_bootstrap.py
+python -m pytest benchmarks/speed/bench_bootstrap.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Extraction beside the bare forward pass on the same batches: what reading and decoding add.
 
-    python -m pytest benchmarks/bench_extraction.py
+    python -m pytest benchmarks/speed/bench_extraction.py
 
 ResNet-50 with GeM, one torch thread, photographs of 1024×768 on disk read at 224 pixels, nothing kept from round to
 round. The two take turns in one run; a second core must be free, for the images are read beside the network.

@@ -1,6 +1,6 @@
 """How long k-means takes over all weights of a large network.
 
-    python -m pytest benchmarks/bench_kmeans.py
+    python -m pytest benchmarks/speed/bench_kmeans.py
 
 One core. Letters: N values, C centres.
 """
@@ -11,7 +11,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from benchmarks.memory import peak_extra_mib
+from benchmarks.speed.memory import peak_extra_mib
 from pruning.coding.quantize import kmeans_codebook
 
 COUNT = 25_000_000

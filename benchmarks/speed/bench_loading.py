@@ -1,6 +1,6 @@
 """The index of 100,000 images' paths: how long until a data set stands ready, its files listed on disk.
 
-python -m pytest benchmarks/bench_loading.py
+python -m pytest benchmarks/speed/bench_loading.py
 """
 
 from collections.abc import Callable

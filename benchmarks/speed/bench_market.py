@@ -1,14 +1,14 @@
 """An evaluation of Market-1501's size, from the distances on: counted, beside sorting every row of them.
 
-python -m pytest benchmarks/bench_market.py
+python -m pytest benchmarks/speed/bench_market.py
 """
 
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.memory import peak_extra_mib
-from benchmarks.plain_ranking import plain_market_map_step
+from benchmarks.speed.memory import peak_extra_mib
+from benchmarks.speed.plain_ranking import plain_market_map_step
 from retrieval.evaluation.metrics import evaluate_market
 
 QUERIES, RIGHT, BACKGROUND, JUNK, IDENTITIES = 3368, 13_115, 2798, 3819, 750

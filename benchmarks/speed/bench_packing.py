@@ -1,6 +1,6 @@
 """The bytes on disk: packing and unpacking 25 million weights, 5 bits, three quarters of them pruned.
 
-python -m pytest benchmarks/bench_packing.py
+python -m pytest benchmarks/speed/bench_packing.py
 """
 
 from functools import cache

@@ -1,6 +1,6 @@
 """mAP over a million distractors: counted from the distances, beside sorting all of them.
 
-    python -m pytest benchmarks/bench_ranking.py
+    python -m pytest benchmarks/speed/bench_ranking.py
 
 The size of ROxford with its million distractors: 70 queries, 512 numbers a descriptor, 2 GB on disk, memory-mapped.
 Both sides read the same file and multiply the same matrices, and take turns in one run. The reference multiplies with
@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.memory import peak_extra_mib
-from benchmarks.plain_ranking import plain_revisited
+from benchmarks.speed.memory import peak_extra_mib
+from benchmarks.speed.plain_ranking import plain_revisited
 from retrieval.datasets.base import Images, Query, RetrievalSet
 from retrieval.evaluation.evaluate import score
 

@@ -1,6 +1,6 @@
 """Selection beside training: how long the choice of filters takes.
 
-    python -m pytest benchmarks/bench_selection.py
+    python -m pytest benchmarks/speed/bench_selection.py
 
 One core. The plain loop of Algorithm 1 stands beside on a layer that it can still manage, with equal results required.
 """
@@ -10,8 +10,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor
 
-from benchmarks.memory import peak_extra_mib
-from benchmarks.plain_plfp import plain_removal_order
+from benchmarks.speed.memory import peak_extra_mib
+from benchmarks.speed.plain_plfp import plain_removal_order
 from pruning.criteria import plfp_removal_order
 from pruning.graph.groups import find_groups
 from pruning.methods.plfp import Plfp

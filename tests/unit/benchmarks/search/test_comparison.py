@@ -6,12 +6,12 @@ import math
 
 from rich.console import Console
 
-from benchmarks.search import quick
-from benchmarks.search_contenders import BASELINE, BY_TRIALS, DEFAULT, DEFAULT_RUNGS
-from benchmarks.search_figures import Results
-from benchmarks.search_problems import problems
-from benchmarks.search_rivals import BareStudy
-from benchmarks.search_runs import Run, search, spread
+from benchmarks.search.comparison import quick
+from benchmarks.search.contenders import BASELINE, BY_TRIALS, DEFAULT, DEFAULT_RUNGS
+from benchmarks.search.figures import Results
+from benchmarks.search.problems import problems
+from benchmarks.search.rivals import BareStudy
+from benchmarks.search.runs import Run, search, spread
 from search.study.budget import Budget
 
 SHORT = Run(hypervolumes=(0.5, 1.0, 1.5), epochs=(9, 18, 27))

@@ -7,7 +7,7 @@ import pytest
 
 from trainables.simulation.recorded import RecordedTable
 
-TABLE = Path(__file__).resolve().parents[3] / "benchmarks" / "data" / "mini_resnet.parquet"
+TABLE = Path(__file__).resolve().parents[4] / "benchmarks" / "data" / "mini_resnet.parquet"
 
 
 @pytest.fixture(scope="module")
