@@ -18,9 +18,9 @@ import numpy as np
 
 from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet, name_few
 from retrieval.datasets.image_files import index_by_stem, list_images
-from retrieval.datasets.matlab import read_variables, strings, struct_rows
 from retrieval.datasets.missing import MissingImagesError
-from retrieval.datasets.restricted_pickle import load_pickle
+from retrieval.datasets.safe_readers.matlab import read_variables, strings, struct_rows
+from retrieval.datasets.safe_readers.restricted_pickle import load_pickle
 
 _CLASSIC, _REVISITED = ("ok", "junk"), ("easy", "hard", "junk")
 _NONE = np.empty(0, dtype=np.int64)

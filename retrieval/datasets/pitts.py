@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet
 from retrieval.datasets.listing import check_found, check_inside, find_on_disk
-from retrieval.datasets.matlab import read_struct, strings
 from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
+from retrieval.datasets.safe_readers.matlab import read_struct, strings
 
 CUTOUTS = 12
 """Cutouts of a panorama in Tokyo 24/7, one after another in its database."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet, name_few
 from retrieval.datasets.missing import MissingImagesError
-from retrieval.datasets.restricted_pickle import load_pickle
+from retrieval.datasets.safe_readers.restricted_pickle import load_pickle
 
 _KEYS = ("cids", "cluster", "qidxs", "pidxs")
 

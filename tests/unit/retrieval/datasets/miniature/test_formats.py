@@ -13,11 +13,11 @@ from retrieval.datasets.base import Query, RetrievalSet, TrainingSet
 from retrieval.datasets.distractors import FLICKR_UNREADABLE, load_flickr100k, load_revisitop1m
 from retrieval.datasets.formats import Source, open_retrieval, open_training
 from retrieval.datasets.gnd import load_gnd
-from retrieval.datasets.matlab import read_struct
 from retrieval.datasets.miniature.formats.drawn import Drawn, DrawnPlace, place_of, read_drawn
 from retrieval.datasets.miniature.formats.registry import WRITERS
 from retrieval.datasets.miniature.mini import MiniSettings, write_mini
 from retrieval.datasets.oxford import PARIS_CORRUPT
+from retrieval.datasets.safe_readers.matlab import read_struct
 
 SMALL = MiniSettings(
     image_size=32,

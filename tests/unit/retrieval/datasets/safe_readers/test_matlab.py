@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from retrieval.datasets import mat_file
-from retrieval.datasets.mat_file import read_matrices, read_values
-from retrieval.datasets.matlab import read_struct, read_variables, strings, struct_rows
+from retrieval.datasets.safe_readers import mat_file
+from retrieval.datasets.safe_readers.mat_file import read_matrices, read_values
+from retrieval.datasets.safe_readers.matlab import read_struct, read_variables, strings, struct_rows
 
 
 def _cells(texts: list[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.datasets.mat_file import read_matrices, read_values
+from retrieval.datasets.safe_readers.mat_file import read_matrices, read_values
 
 Fields = dict[str, NDArray[Any]]
 """The fields of one struct by name, in the order of the file."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.datasets.restricted_pickle import load_pickle
+from retrieval.datasets.safe_readers.restricted_pickle import load_pickle
 
 # As Python 2 wrote an array: byte strings throughout, the old names of numpy's modules, `\x01` for text.
 _PYTHON_2 = (
