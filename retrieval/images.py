@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from retrieval.datasets.base import Box, name_few
+from retrieval.datasets.base import Box
+from retrieval.text import name_few
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
-from retrieval.datasets.formats import open_retrieval, open_training
+from retrieval.datasets.registry import open_retrieval, open_training
 from retrieval.images import ImageReader, UnreadableImagesError, read_image
 from trainables.settings import DataSettings
 from trainables.threads import available_threads

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from retrieval.datasets.formats import Source
+from retrieval.datasets.format import Source
 from retrieval.images import ImageSize, height_and_width
-from retrieval.networks.network import BACKBONES, POOLINGS, choose
+from retrieval.networks.network import BACKBONES, POOLINGS
 from retrieval.runtime.latency import LatencySettings
+from retrieval.text import choose
 
 _TRACED_SIDE, _LEAST_SIDE = 128, 64
 
@@ -27,7 +28,7 @@ class DataSettings(Settings):
     """[data]: where the images are, and at which size they are read.
 
     `train`, `select_on` and `report_on` are data sets below `root`: each a folder whose format is recognised, or a
-    table (see `retrieval.datasets.formats.Source`). The search sees `select_on` alone; `report_on` scores the finished
+    table (see `retrieval.datasets.format.Source`). The search sees `select_on` alone; `report_on` scores the finished
     front.
     """
 

@@ -14,9 +14,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from retrieval.datasets.base import Images, RetrievalSet
 from retrieval.datasets.distractors import load_flickr100k, load_revisitop1m
-from retrieval.datasets.manifest import load_manifest
-from retrieval.datasets.market1501 import load_market
-from retrieval.datasets.utm_folder import load_utm_folder
+from retrieval.datasets.formats.manifest import load_manifest
+from retrieval.datasets.formats.market1501 import load_market
+from retrieval.datasets.formats.utm import load_utm_folder
 
 IMAGES, QUERIES, FOLDERS = 100_000, 1000, 100
 

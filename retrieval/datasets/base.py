@@ -14,6 +14,8 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.text import name_few
+
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the stored image, origin at the top left."""
 
@@ -190,9 +192,3 @@ def fingerprint(paths: Iterable[Path]) -> str:
         # As the disk has the name, which may be no text.
         digest.update(os.fsencode(f"{file.relative_to(common).as_posix()}\0{file.stat().st_size}\n"))
     return digest.hexdigest()[:16]
-
-
-def name_few(names: Sequence[str], limit: int = 5) -> str:
-    """The names for a message of one line: all of them, or the first `limit` and how many more."""
-    listed = ", ".join(names[:limit])
-    return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"

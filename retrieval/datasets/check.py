@@ -6,29 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retrieval.datasets import format_detection as signs
 from retrieval.datasets.base import Images, RetrievalSet, TrainingSet
-from retrieval.datasets.distractors import load_flickr100k, load_revisitop1m
-from retrieval.datasets.formats import FORMATS, Format, Source, open_retrieval, open_training, recognise
+from retrieval.datasets.distractors import find_flickr, find_revisitop, load_flickr100k, load_revisitop1m
+from retrieval.datasets.format import Format, Source
 from retrieval.datasets.missing import MissingImagesError
+from retrieval.datasets.registry import FORMATS, open_retrieval, open_training, recognise, signs_of
 from retrieval.images import UnreadableImagesError, read_image
 
 _AT_A_TIME = 256  # images handed out to the threads: all of a million would be as many tasks in memory
 _DEPTH = 3  # data sets lie in <root>/test/<name> at most
-_NAMES = {
-    "oxford5k": "Oxford5k",
-    "paris6k": "Paris6k",
-    "roxford5k": "ROxford5k",
-    "rparis6k": "RParis6k",
-    "pitts30k": "Pitts30k",
-    "pitts250k": "Pitts250k",
-    "tokyo247": "Tokyo 24/7",
-    "tokyoTM": "Tokyo Time Machine",
-}
+_SET_NAMES = {folder: name for known in FORMATS.values() for folder, name in known.set_names.items()}
 _Loader = Callable[[Path], Images]
 _DISTRACTORS: tuple[tuple[str, Callable[[Path], Path | None], _Loader], ...] = (
-    ("a million distractors", signs.find_revisitop, load_revisitop1m),
-    ("Flickr100k distractors", signs.find_flickr, load_flickr100k),
+    ("a million distractors", find_revisitop, load_revisitop1m),
+    ("Flickr100k distractors", find_flickr, load_flickr100k),
 )
 
 
@@ -88,7 +79,7 @@ def describe_data(
 
 def find_data_sets(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
     """The folders at most `depth` below `folder` that hold a data set or distractors; not those within one another."""
-    if _distractors_of(folder) or _formats_of(folder):
+    if _distractors_of(folder) or signs_of(folder):
         yield folder
     elif depth:
         for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
@@ -100,20 +91,13 @@ def _distractors_of(path: Path) -> tuple[str, Path, _Loader] | None:
     return next(((title, sign, load) for title, sign, load in found if sign is not None), None)
 
 
-def _formats_of(path: Path) -> list[str]:
-    """One, or more where ground truth lies there in several forms."""
-    found = [name for name, known in FORMATS.items() if known.sign(path) is not None]
-    # Other formats keep their images in folders, too.
-    return found if found == ["folders"] else [name for name in found if name != "folders"]
-
-
 def _describe_set(path: Path, seen: _Seen) -> Iterator[str]:
     distractors = _distractors_of(path)
     if distractors is not None:
         yield from _describe_distractors(path, *distractors, seen)
         return
-    for name in _formats_of(path):
-        yield from _describe_format(path, name, seen)
+    for name, sign in signs_of(path).items():
+        yield from _describe_format(path, sign, FORMATS[name], seen)
 
 
 def _describe_distractors(path: Path, title: str, sign: Path, load: _Loader, seen: _Seen) -> Iterator[str]:
@@ -127,49 +111,44 @@ def _describe_distractors(path: Path, title: str, sign: Path, load: _Loader, see
         yield f"{len(images)} images"
 
 
-def _describe_format(path: Path, name: str, seen: _Seen) -> Iterator[str]:
-    chosen = FORMATS[name]
-    sign = chosen.sign(path)
-    assert sign is not None
-    title, lines = chosen.title, []
+def _describe_format(path: Path, sign: Path, known: Format, seen: _Seen) -> Iterator[str]:
+    title, lines = known.title, []
     try:
-        sources = list(_sources(path, name, chosen))
+        sources = list(_sources(path, known))
     except ValueError as error:
         sources = []
         lines.append(seen.refuse(error))
     for source in sources:
         split = f"{source.split}: " if source.split else ""
         try:
-            found = open_training(path, source) if _is_training(source, chosen) else open_retrieval(path, source)
+            opened = open_training(path, source) if _is_training(source, known) else open_retrieval(path, source)
         except ValueError as error:
             lines.append(split + seen.refuse(error))
             continue
-        seen.add(found.images)
-        if isinstance(found, TrainingSet):
-            lines.append(split + _count_training(found, chosen.classes))
+        seen.add(opened.images)
+        if isinstance(opened, TrainingSet):
+            lines.append(split + _count_training(opened, known.class_noun))
             continue
-        seen.add(query.path for query in found.queries)
-        lines.append(split + _count_queries(found))
-        if name == "gnd":  # only the keys of the file tell the benchmark's rules
-            title = f"{found.protocol} ground truth"
+        seen.add(query.path for query in opened.queries)
+        lines.append(split + _count_queries(opened))
+        title = known.title_of(opened) if known.title_of else title
     yield from (_titled(title, path, sign), *lines)
 
 
-def _sources(path: Path, name: str, chosen: Format) -> Iterator[Source]:
-    """Every split that the set has, else all of it."""
-    splits = {split for reading in (chosen.queries, chosen.training) if reading for split in reading.splits(path)}
+def _sources(path: Path, known: Format) -> Iterator[Source]:
+    """Yield a source for each split that the set has, else one for all of it."""
+    splits = {split for reading in (known.queries, known.training) if reading for split in reading.splits(path)}
     for split in sorted(splits, key=lambda split: (not split.startswith("train"), split)) or [""]:
-        more = name == "market1501" and split == "test" and signs.find_market_distractors(path)
-        yield Source(format=name, split=split or None, distractors="images" if more else None)
+        yield known.complete(path, Source(format=known.name, split=split or None))
 
 
-def _is_training(source: Source, chosen: Format) -> bool:
+def _is_training(source: Source, known: Format) -> bool:
     """Splits named so are trained on, and class folders, which are no splits; of the others questions are asked."""
-    return chosen.training is not None and (source.split is None or source.split.startswith("train"))
+    return known.training is not None and (source.split is None or source.split.startswith("train"))
 
 
 def _titled(title: str, path: Path, sign: Path) -> str:
-    known = _NAMES.get(path.resolve().name)
+    known = _SET_NAMES.get(path.resolve().name)
     shown = sign.name if sign == path else sign.relative_to(path).as_posix()
     return f"{known}, {title} ({shown})" if known else f"{title} ({shown})"
 

@@ -8,11 +8,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
-from retrieval.datasets.base import Images, RetrievalSet, name_few
-from retrieval.datasets.image_files import list_images
+from retrieval.datasets.base import Images, RetrievalSet
+from retrieval.datasets.image_files import find_image_folder, list_images
 from retrieval.datasets.missing import MissingImagesError
+from retrieval.text import name_few
 
 _log = logging.getLogger(__name__)
+_MILLION = "revisitop1m.txt"
 
 FLICKR_UNREADABLE = frozenset(
     f"{tag}/{tag}_{number}.jpg"
@@ -74,6 +76,30 @@ def add_distractors(retrieval_set: RetrievalSet, images: Images) -> RetrievalSet
     )
 
 
+def find_flickr(path: Path) -> Path | None:
+    """Return the folder itself if it has the name of the Flickr100k archive: its tags look like any class folders."""
+    named = "flickr100k" in path.name.lower() or path.name == "oxc1_100k"
+    return path if named and find_image_folder(path) else None
+
+
+def find_revisitop(path: Path) -> Path | None:
+    """Return `revisitop1m.txt`, the list of a million distractors, if it is there."""
+    file = path / _MILLION
+    return file if file.is_file() else None
+
+
+def load_distractors(folder: Path) -> Images:
+    """Read the million distractors where their list is there, else the folder as Flickr100k.
+
+    Args:
+        folder: where the images lie.
+
+    Raises:
+        ValueError: as `load_revisitop1m` and `load_flickr100k`.
+    """
+    return load_revisitop1m(folder) if find_revisitop(folder) else load_flickr100k(folder)
+
+
 def load_flickr100k(root: Path) -> Images:
     """Every image below `root` in the order of its names, as published `<tag>/<tag>_<number>.jpg`.
 
@@ -95,7 +121,7 @@ def load_revisitop1m(root: Path) -> Images:
     From Radenović et al., CVPR 2018 (R1M). Raises ValueError when the list is missing or empty, or names files that
     are not there.
     """
-    file = root / "revisitop1m.txt"
+    file = root / _MILLION
     try:
         names = dict.fromkeys(line for line in file.read_text(encoding="utf-8").splitlines() if line)
     except OSError as error:

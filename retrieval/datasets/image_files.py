@@ -36,6 +36,12 @@ def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> lis
     return sorted(names)
 
 
+def find_image_folder(path: Path) -> Path | None:
+    """Return the first folder in `path` by name that images lie in directly; None without one."""
+    folders = (folder for folder in sorted(path.glob("*/")) if not folder.name.startswith("."))
+    return next((folder for folder in folders if any(map(_is_image, folder.iterdir()))), None)
+
+
 def stem(name: str) -> str:
     """`all_souls_000013` of `a/folder/all_souls_000013.jpg`."""
     return os.path.splitext(os.path.basename(name))[0]
@@ -47,3 +53,7 @@ def index_by_stem(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         found.setdefault(stem(name), name)
     return found
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_SUFFIXES

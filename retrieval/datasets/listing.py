@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from retrieval.datasets.base import Images, name_few
+from retrieval.datasets.base import Images
 from retrieval.datasets.image_files import IMAGE_SUFFIXES
 from retrieval.datasets.missing import MissingImagesError
+from retrieval.text import name_few
 
 _STRAY = re.compile(r"^$|^/|(?:^|/)\.\.(?:/|$)|[\0\n\r]")
 

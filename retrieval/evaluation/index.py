@@ -13,6 +13,7 @@ import numpy as np
 
 from retrieval.evaluation.exact_search import Gallery, blocks, distance_rows, gallery_parts
 from retrieval.evaluation.ranks import nearest
+from retrieval.text import one_line
 
 EXACT = "Flat"
 """The factory string of the exact index: faiss's own word for it."""
@@ -165,4 +166,4 @@ def _float32(rows: np.ndarray) -> np.ndarray:
 
 def _reason(error: RuntimeError) -> str:
     """What faiss says, without the place in its source and the condition there."""
-    return re.sub(r"^Error in .*?\.(?:cpp|h):\d+: (?:Error: '.*?' failed: )?", "", " ".join(str(error).split()))
+    return re.sub(r"^Error in .*?\.(?:cpp|h):\d+: (?:Error: '.*?' failed: )?", "", one_line(error))

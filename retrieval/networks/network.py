@@ -4,10 +4,8 @@ Letters: N images, C channels, H W height and width, D descriptor size.
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +17,7 @@ from retrieval.networks.pooling import MAC, RMAC, GeM, SPoC
 from retrieval.networks.reid import ReIDNetwork
 from retrieval.networks.torchvision_features import mobilenet_features, resnet_features, vgg_features
 from retrieval.networks.weights import load_weights
-
-Entry = TypeVar("Entry")
+from retrieval.text import choose
 
 
 class RetrievalNetwork(nn.Module):
@@ -117,15 +114,6 @@ def build_network(
         network = ReIDNetwork(backbone, pool, projection, descriptor_size or size, classes)
     load_weights(network, weights)
     return network
-
-
-def choose(kind: str, table: dict[str, Entry], name: str) -> Entry:
-    """The entry of a table by name; ValueError with the known names and the nearest one otherwise."""
-    if name not in table:
-        near = get_close_matches(name, table, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"unknown {kind} {name!r}{hint}: known are {', '.join(table)}")
-    return table[name]
 
 
 @torch.no_grad()

@@ -17,10 +17,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from retrieval.datasets.base import name_few
 from retrieval.images import IMAGENET_MEAN, IMAGENET_STD
 from retrieval.networks.pooling import MAC, RMAC, GeM, SPoC
 from retrieval.networks.torchvision_features import Features, fetch_published, published_file
+from retrieval.text import name_few, one_line
 
 State = dict[str, Tensor]
 
@@ -93,7 +93,7 @@ def published_weights(architecture: str) -> Path:
         fetch_published(architecture)
     except (OSError, HTTPException, RuntimeError) as error:
         raise ValueError(
-            f"imagenet weights of {architecture} cannot be fetched ({' '.join(str(error).split())}): put {file.name} "
+            f"imagenet weights of {architecture} cannot be fetched ({one_line(error)}): put {file.name} "
             f"of download.pytorch.org/models into {file.parent}, or name a local file as network.weights"
         ) from error
     return file

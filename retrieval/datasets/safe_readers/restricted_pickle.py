@@ -19,6 +19,8 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.text import one_line
+
 # The largest published ground truth is a hundredth of it.
 _MAX_BYTES = 1 << 30
 # Python hashes a tuple by hashing what is in it, level below level on the processor's stack: some ten thousand levels
@@ -56,7 +58,7 @@ def load_pickle(path: Path) -> Any:
         return _settle(_Unpickler(io.BytesIO(content), encoding="latin1").load(), {})
     except Exception as error:
         # Damage shows as whatever error lies nearest: IndexError, TypeError, UnicodeDecodeError, MemoryError, ...
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = one_line(error)
         raise ValueError(f"{path} cannot be read: {said}; {_WANTED}") from error
 
 

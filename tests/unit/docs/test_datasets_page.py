@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from retrieval.datasets.formats import FORMATS
 from retrieval.datasets.miniature.formats.registry import WRITERS
+from retrieval.datasets.registry import FORMATS
 from search.__main__ import app
 
 PAGE = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from pruning.graph.groups import find_groups
 from retrieval.datasets.base import TrainingSet
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.formats.folders import load_folder_per_class
+from retrieval.datasets.formats.oxford import load_oxford
 from retrieval.datasets.miniature.mini import MiniSettings, write_mini
-from retrieval.datasets.oxford import load_oxford
 from retrieval.descriptors.extract import describe_with
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.images import ImageReader

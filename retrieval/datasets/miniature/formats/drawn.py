@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.datasets.base import Box
-from retrieval.datasets.oxford import load_oxford
+from retrieval.datasets.formats.oxford import load_oxford
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.datasets.distractors import FLICKR_UNREADABLE
+from retrieval.datasets.formats.oxford import PARIS_CORRUPT
 from retrieval.datasets.miniature.formats.drawn import Drawn, DrawnPlace, DrawnSplit, move, place_of
 from retrieval.datasets.miniature.formats.gnd import Listed, write_gnd
 from retrieval.datasets.miniature.formats.sfm import write_sfm
-from retrieval.datasets.oxford import PARIS_CORRUPT
 
 _QUERY_PREFIX = "oxc1_"
 _HTML = b"<!DOCTYPE HTML><html><head><title>404 Not Found</title></head><body>Not Found</body></html>\n"

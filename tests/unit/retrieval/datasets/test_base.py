@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.datasets.base import Query, RetrievalSet, TrainingSet, fingerprint, name_few
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.base import Query, RetrievalSet, TrainingSet, fingerprint
+from retrieval.datasets.formats.folders import load_folder_per_class
 
 
 def _query(positives: list[int], junk: list[int], name: str = "all_souls_1") -> Query:
@@ -122,8 +122,3 @@ def test_a_fingerprint_takes_names_that_are_no_text(tmp_path: Path) -> None:
 def test_a_fingerprint_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no files"):
         fingerprint([])
-
-
-def test_few_names_are_all_listed_and_many_are_counted() -> None:
-    assert name_few(["a", "b"], limit=2) == "a, b"
-    assert name_few(["a", "b", "c"], limit=2) == "a, b and 1 more"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from retrieval.datasets.oxford import load_oxford
+from retrieval.datasets.formats.oxford import load_oxford
 from retrieval.descriptors.extract import describe_with, extract
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.images import ImageReader, UnreadableImagesError

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retrieval.datasets.base import Query, RetrievalSet
-from retrieval.datasets.oxford import load_oxford
+from retrieval.datasets.formats.oxford import load_oxford
 from retrieval.descriptors.extract import extract
 from retrieval.evaluation.evaluate import Evaluation, evaluate, score
 from retrieval.evaluation.index import rank

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.formats.folders import load_folder_per_class
 from retrieval.images import IMAGENET_STD, ImageReader, normalise
 from retrieval.networks.network import build_network
 from retrieval.training.loop import Batches, recalibrate_batchnorm_, train_epoch

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retrieval.datasets.base import Images, TrainingSet
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.formats.folders import load_folder_per_class
 from retrieval.images import ImageReader
 from retrieval.training.loop import Batches
 from retrieval.training.sampling import ClassBatches

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from retrieval.datasets.base import Images, TrainingSet
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.formats.folders import load_folder_per_class
 from retrieval.descriptors.extract import describe_with, extract
 from retrieval.images import ImageReader
 from retrieval.networks.network import build_network

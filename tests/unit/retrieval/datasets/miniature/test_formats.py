@@ -11,12 +11,13 @@ from PIL import Image
 
 from retrieval.datasets.base import Query, RetrievalSet, TrainingSet
 from retrieval.datasets.distractors import FLICKR_UNREADABLE, load_flickr100k, load_revisitop1m
-from retrieval.datasets.formats import Source, open_retrieval, open_training
-from retrieval.datasets.gnd import load_gnd
+from retrieval.datasets.format import Source
+from retrieval.datasets.formats.gnd import load_gnd
+from retrieval.datasets.formats.oxford import PARIS_CORRUPT
 from retrieval.datasets.miniature.formats.drawn import Drawn, DrawnPlace, place_of, read_drawn
 from retrieval.datasets.miniature.formats.registry import WRITERS
 from retrieval.datasets.miniature.mini import MiniSettings, write_mini
-from retrieval.datasets.oxford import PARIS_CORRUPT
+from retrieval.datasets.registry import open_retrieval, open_training
 from retrieval.datasets.safe_readers.matlab import read_struct
 
 SMALL = MiniSettings(

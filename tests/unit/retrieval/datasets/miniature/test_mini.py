@@ -8,10 +8,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from retrieval.datasets.base import RetrievalSet
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.formats.folders import load_folder_per_class
+from retrieval.datasets.formats.oxford import load_oxford
 from retrieval.datasets.miniature.mini import MiniSettings, rate_views, write_mini
 from retrieval.datasets.miniature.town import Place, lay_out
-from retrieval.datasets.oxford import load_oxford
 from retrieval.images import ImageReader
 
 SMALL = MiniSettings(

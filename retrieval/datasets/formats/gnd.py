@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet, name_few
+from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet
+from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
 from retrieval.datasets.image_files import index_by_stem, list_images
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.datasets.safe_readers.matlab import read_variables, strings, struct_rows
 from retrieval.datasets.safe_readers.restricted_pickle import load_pickle
+from retrieval.text import name_few
 
 _CLASSIC, _REVISITED = ("ok", "junk"), ("easy", "hard", "junk")
 _NONE = np.empty(0, dtype=np.int64)
@@ -225,3 +227,32 @@ def _query(label: str, path: Path, answers: _Answers) -> Query:
         junk=answers.indices.get("junk", _NONE),
         hard=hard,
     )
+
+
+def _find_sign(path: Path) -> Path | None:
+    """Return `gnd_<name>.pkl`, or else `.mat`."""
+    if path.is_file():
+        return path if path.name.startswith("gnd_") and path.suffix in (".pkl", ".mat") else None
+    return first_match(path, "gnd_*.pkl") or first_match(path, "gnd_*.mat")
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_gnd(path.parent, path.stem.removeprefix("gnd_")) if path.is_file() else load_gnd(path)
+
+
+def _title_of(retrieval_set: RetrievalSet) -> str:
+    """Return a title with the benchmark's rules, which only the keys of the file tell."""
+    return f"{retrieval_set.protocol} ground truth"
+
+
+FORMAT = Format(
+    name="gnd",
+    title="ground truth in one file",
+    layout="jpg/ and gnd_<name>.pkl or .mat",
+    find_sign=_find_sign,
+    queries=Reading(_load),
+    precedence=20,
+    distractors=Distractors.ADDED,
+    set_names={"roxford5k": "ROxford5k", "rparis6k": "RParis6k"},
+    title_of=_title_of,
+)

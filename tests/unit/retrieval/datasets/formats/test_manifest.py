@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from retrieval.datasets.manifest import load_manifest, load_manifest_training
+from retrieval.datasets.formats.manifest import load_manifest, load_manifest_training
 from retrieval.datasets.missing import MissingImagesError
 
 _ROWS = [

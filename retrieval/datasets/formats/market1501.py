@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet, name_few
+from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.format import Distractors, Format, Reading, Source, fixed_splits
 from retrieval.datasets.listing import list_folder
+from retrieval.text import name_few
 
 _INNER = ("", "Market-1501-v15.09.15", "market1501")
 _TRAIN, _TEST, _QUERY, _DISTRACTORS = "bounding_box_train", "bounding_box_test", "query", "images"
@@ -159,3 +161,42 @@ def _retrieval_set(name: str, root: Path, database: _Sightings, queries: _Sighti
         protocol="market",
         cameras=(database.cameras_N, queries.cameras_N),
     )
+
+
+def _find_sign(path: Path) -> Path | None:
+    """Return `bounding_box_test/`, in `path` or in the inner folder that the archive makes."""
+    folders = (path / inner / _TEST for inner in _INNER)
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _with_distractors(path: Path, source: Source) -> Source:
+    """Return the source with the distractors of the test split, where `images/` lies beside the sign."""
+    sign = _find_sign(path)
+    fetched = source.split == "test" and sign is not None and (sign.parent / _DISTRACTORS).is_dir()
+    return source.model_copy(update={"distractors": _DISTRACTORS}) if fetched else source
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    if source.distractors not in (None, _DISTRACTORS):
+        raise ValueError(
+            f"{path}: distractors are {source.distractors!r}; those of Market-1501 are its 'images' folder"
+        )
+    return load_market(path, split, distractors=source.distractors is not None)
+
+
+def _load_training(path: Path, split: str, source: Source) -> TrainingSet:
+    return load_market_training(path, split)
+
+
+FORMAT = Format(
+    name="market1501",
+    title="Market-1501 layout",
+    layout="bounding_box_train/, bounding_box_test/ and query/",
+    find_sign=_find_sign,
+    queries=Reading(_load, "test", fixed_splits("test", "val")),
+    training=Reading(_load_training, "train", fixed_splits("train", "train_all")),
+    precedence=30,
+    distractors=Distractors.READ_BY_FORMAT,
+    class_noun="identities",
+    complete=_with_distractors,
+)

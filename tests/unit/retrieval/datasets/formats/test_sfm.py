@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.datasets.sfm import image_name, load_sfm_queries, load_sfm_training
+from retrieval.datasets.formats.sfm import image_name, load_sfm_queries, load_sfm_training
 
 _NAME = "retrieval-SfM-120k"
 _CIDS = [f"{number:032x}" for number in range(7)]

@@ -3,16 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet, name_few
+from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
 from retrieval.datasets.listing import check_found, check_inside, find_on_disk
-
-_COLUMNS = ("path", "label", "split")
+from retrieval.text import name_few
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,43 +86,12 @@ def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
 
 
 def _read(file: Path) -> _Manifest:
-    table = _table(file)
-    paths, labels, splits = (_values(file, table, column) for column in _COLUMNS)
+    # Imported here: pyarrow takes a while to load, and every worker would pay for it.
+    from retrieval.datasets.manifest_table import read_columns
+
+    paths, labels, splits = read_columns(file)
     classes, labels_N = np.unique(np.array(labels), return_inverse=True)
     return _Manifest(file, paths, labels_N, tuple(str(label) for label in classes), splits)
-
-
-def _table(file: Path) -> pa.Table:
-    try:
-        with pq.ParquetFile(file) as parquet:
-            missing = [column for column in _COLUMNS if column not in parquet.schema_arrow.names]
-            if not missing:
-                table = parquet.read(columns=list(_COLUMNS))
-                # Texts that are not UTF-8 would be found one at a time, later.
-                table.validate(full=True)
-                return table
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"{file} cannot be read ({said}); it must be a Parquet file") from error
-    raise ValueError(f"{file} has no column {', '.join(missing)}; it needs {', '.join(_COLUMNS)}")
-
-
-def _values(file: Path, table: pa.Table, name: str) -> list[Any]:
-    column = table.column(name).combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if not _is_text(column.type) and not (name == "label" and pa.types.is_integer(column.type)):
-        wanted = "texts or integers" if name == "label" else "texts"
-        raise ValueError(f"{file}: column {name} holds {column.type}; {wanted} are right")
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise ValueError(f"{file}: column {name} is empty in row {row} (the first is 0), {column.null_count} in all")
-    values: list[Any] = column.to_pylist()
-    return values
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _those_with_an_answer(database: _Rows) -> _Rows:
@@ -147,3 +113,41 @@ def _ask(file: Path, database: _Rows, queries: _Rows) -> tuple[Query, ...]:
         junk = np.array([itself] if itself >= 0 else [], dtype=np.int64)
         found.append(Query(path, file.parent / path, None, positives=same[same != itself], junk=junk))
     return tuple(found)
+
+
+def _find_sign(path: Path) -> Path | None:
+    """Return a .parquet file."""
+    if path.is_file():
+        return path if path.suffix == ".parquet" else None
+    return first_match(path, "*.parquet")
+
+
+def _file(path: Path) -> Path:
+    return _find_sign(path) or path / "manifest.parquet"
+
+
+def _splits(path: Path) -> tuple[str, ...]:
+    # Imported here: see `_read`.
+    from retrieval.datasets.manifest_table import read_split_names
+
+    return read_split_names(_file(path))
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_manifest(_file(path), split)
+
+
+def _load_training(path: Path, split: str, source: Source) -> TrainingSet:
+    return load_manifest_training(_file(path), split)
+
+
+FORMAT = Format(
+    name="manifest",
+    title="Parquet manifest",
+    layout="manifest.parquet with columns path, label, split",
+    find_sign=_find_sign,
+    queries=Reading(_load, "test", _splits),
+    training=Reading(_load_training, "train", _splits),
+    precedence=70,
+    distractors=Distractors.ADDED,
+)

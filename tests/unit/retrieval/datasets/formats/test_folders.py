@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.folders import load_folder_per_class
+from retrieval.datasets.formats.folders import load_folder_per_class
 
 
 def _touch(root: Path, *names: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from retrieval.datasets.gnd import load_gnd
+from retrieval.datasets.formats.gnd import load_gnd
 
 _IMAGES = ["all_souls_000013", "ashmolean_000000", "keble_000001", "keble_000002", "oriel_000003"]
 _BOX = [136.5, 34.1, 648.5, 955.7]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.oxford import PARIS_CORRUPT, load_oxford
+from retrieval.datasets.formats.oxford import PARIS_CORRUPT, load_oxford
 
 _IMAGES = ("all_souls_000013", "all_souls_000026", "ashmolean_000000", "keble_000001", "keble_000002")
 _FILES = {

@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from retrieval.datasets import format_detection as signs
-from retrieval.datasets.formats import FORMATS, Source, open_retrieval, open_training, recognise
+from retrieval.datasets import formats
+from retrieval.datasets.format import Source
+from retrieval.datasets.formats.dbstruct import pick_dbstruct
 from retrieval.datasets.miniature.mini import MiniSettings, write_mini
+from retrieval.datasets.registry import FORMATS, discover_formats, open_retrieval, open_training, recognise, signs_of
 
 SMALL = MiniSettings(
     image_size=32, training_places=8, views=3, places=2, queries_per_place=1, positives=4, junk=1, distractors=4
@@ -49,6 +51,32 @@ def test_every_format_says_what_it_is_for_people() -> None:
     for name, known in FORMATS.items():
         assert known.title, name
         assert known.layout, name
+
+
+def test_formats_are_recognised_in_this_order() -> None:
+    assert list(FORMATS) == ["oxford", "gnd", "market1501", "dbstruct", "utm", "sfm", "manifest", "folders"]
+
+
+def test_no_two_formats_have_the_same_precedence() -> None:
+    ranks = [(known.is_fallback, known.precedence) for known in FORMATS.values()]
+    assert len(set(ranks)) == len(ranks)
+
+
+def test_of_several_signs_in_a_folder_the_first_is_recognised_and_class_folders_last(tmp_path: Path) -> None:
+    for name in ("jpg/1.jpg", "gt/a_1_query.txt", "gnd_a.pkl", "b.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert recognise(tmp_path) == "oxford"
+    assert list(signs_of(tmp_path)) == ["oxford", "gnd", "manifest"]
+
+
+def test_a_file_of_the_folder_that_exports_no_format_of_its_name_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nothing_here.py").write_text('"""Empty."""\n')
+    monkeypatch.setattr(formats, "__path__", [str(tmp_path)])
+    with pytest.raises(TypeError, match=r"nothing_here.py exports FORMAT = None; a Format named 'nothing_here'"):
+        discover_formats()
 
 
 def test_something_else_is_refused_with_all_layouts(tmp_path: Path) -> None:
@@ -131,5 +159,5 @@ def test_a_split_in_two_files_is_told_by_naming_one(tmp_path: Path) -> None:
     for name in ("pitts30k_test.mat", "pitts250k_test.mat", "tokyo247.mat"):
         (tmp_path / name).touch()
     with pytest.raises(ValueError, match=r"holds 3 files for split 'test' \(pitts250k_test.mat, pitts30k_test"):
-        signs.pick_dbstruct(tmp_path, "test")
-    assert signs.pick_dbstruct(tmp_path / "tokyo247.mat", "test").name == "tokyo247.mat"
+        pick_dbstruct(tmp_path, "test")
+    assert pick_dbstruct(tmp_path / "tokyo247.mat", "test").name == "tokyo247.mat"

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet, name_few
+from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.format import Format, Reading, Source, fixed_splits
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.datasets.safe_readers.restricted_pickle import load_pickle
+from retrieval.text import name_few
 
 _KEYS = ("cids", "cluster", "qidxs", "pidxs")
 
@@ -142,3 +144,29 @@ def _check_images(file: Path, images: Images) -> None:
             [images.root / name for name in missing],
             Images(images.root, sorted(set(images.names) - set(missing))),
         )
+
+
+def _find_sign(path: Path) -> Path | None:
+    """Return `retrieval-SfM-….pkl` of training pairs; `-whiten.pkl` lists images for the whitening alone."""
+    files = (file for file in sorted(path.glob("retrieval-SfM-*.pkl")) if not file.stem.endswith("-whiten"))
+    return next(files, None)
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_sfm_queries(path, split)
+
+
+def _load_training(path: Path, split: str, source: Source) -> TrainingSet:
+    return load_sfm_training(path, split)
+
+
+FORMAT = Format(
+    name="sfm",
+    title="retrieval-SfM training pairs",
+    layout="retrieval-SfM-<size>.pkl and ims/",
+    find_sign=_find_sign,
+    queries=Reading(_load, "val", fixed_splits("val", "train")),
+    training=Reading(_load_training, "train", fixed_splits("train", "val")),
+    precedence=60,
+    class_noun="3D models",
+)

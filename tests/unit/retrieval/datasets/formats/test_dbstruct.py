@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from retrieval.datasets.formats.dbstruct import load_dbstruct, load_dbstruct_training
 from retrieval.datasets.missing import MissingImagesError
-from retrieval.datasets.pitts import load_dbstruct, load_dbstruct_training
 
 _DATABASE = [f"000/{number:06d}_pitch1_yaw1.jpg" for number in range(3)]
 _QUERIES = ["000/000000_pitch1_yaw1.jpg", "001/000001_pitch2_yaw1.jpg"]

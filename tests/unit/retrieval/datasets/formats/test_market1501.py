@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.datasets.base import RetrievalSet
-from retrieval.datasets.market1501 import load_market, load_market_training
+from retrieval.datasets.formats.market1501 import load_market, load_market_training
 
 _TRAIN = "bounding_box_train"
 _TEST = "bounding_box_test"

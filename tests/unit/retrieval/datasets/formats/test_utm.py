@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.utm_folder import load_utm_folder, load_utm_training
+from retrieval.datasets.formats.utm import load_utm_folder, load_utm_training
 
 _REST = "17@T@040.44000@-080.00000@pano0001@01@@@@@@@.jpg"
 

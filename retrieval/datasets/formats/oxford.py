@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet, name_few
+from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet
+from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
 from retrieval.datasets.image_files import list_images, stem
 from retrieval.datasets.missing import MissingImagesError
+from retrieval.text import name_few
 
 _log = logging.getLogger(__name__)
 
@@ -180,3 +182,24 @@ def _named_images(entries: list[_QueryFiles]) -> Iterator[tuple[str, str]]:
 
 def _indices(names: frozenset[str], index_of: dict[str, int]) -> Indices:
     return np.array(sorted(index_of[name] for name in names), dtype=np.int64)
+
+
+def _find_sign(path: Path) -> Path | None:
+    """Return `gt/` if there is a query file in it."""
+    return path / "gt" if first_match(path / "gt", "*_query.txt") else None
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_oxford(path, name=path.resolve().name)
+
+
+FORMAT = Format(
+    name="oxford",
+    title="text ground truth in the Oxford5k layout",
+    layout="jpg/ and gt/*_query.txt",
+    find_sign=_find_sign,
+    queries=Reading(_load),
+    precedence=10,  # before gnd: text ground truth before its pickled twin
+    distractors=Distractors.ADDED,
+    set_names={"oxford5k": "Oxford5k", "paris6k": "Paris6k"},
+)

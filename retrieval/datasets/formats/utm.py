@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.datasets.base import RetrievalSet, TrainingSet, name_few
+from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.format import SPLITS, Format, Reading, Source
 from retrieval.datasets.image_files import list_images
 from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
+from retrieval.text import name_few
 
 
 def load_utm_folder(root: Path, split: str = "test") -> RetrievalSet:
@@ -62,3 +64,32 @@ def _coordinates(base: Path, names: list[str]) -> NDArray[np.float64]:
             "@<east>@<north>@...@.jpg in metres would be right"
         )
     return np.array(found, dtype=np.float64).reshape(-1, 2)
+
+
+def _splits(path: Path) -> tuple[str, ...]:
+    return tuple(split for split in SPLITS if (path / "images" / split / "database").is_dir())
+
+
+def _find_sign(path: Path) -> Path | None:
+    """Return `images/<split>/database/` of the first split that is there."""
+    return next((path / "images" / split / "database" for split in _splits(path)), None)
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_utm_folder(path, split)
+
+
+def _load_training(path: Path, split: str, source: Source) -> TrainingSet:
+    return load_utm_training(path, split)
+
+
+FORMAT = Format(
+    name="utm",
+    title="@UTM@ folders of place recognition",
+    layout="images/{train,val,test}/{database,queries}/",
+    find_sign=_find_sign,
+    queries=Reading(_load, "test", _splits),
+    training=Reading(_load_training, "train", _splits),
+    precedence=50,
+    class_noun="cells of 10 m",
+)

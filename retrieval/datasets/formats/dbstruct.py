@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.format import SPLITS, Format, Reading, Source
 from retrieval.datasets.listing import check_found, check_inside, find_on_disk
 from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
 from retrieval.datasets.safe_readers.matlab import read_struct, strings
@@ -133,3 +134,74 @@ def _times(mat: Path, times: list[NDArray[Any]], *counts: int) -> tuple[NDArray[
         shown = " and ".join(f"{time.dtype} of shape {time.shape}" for time in times)
         raise ValueError(f"{mat}: time stamps are {shown}; {counts[0]} and {counts[1]} numbers are right")
     return times[0].ravel(), times[1].ravel()
+
+
+def pick_dbstruct(path: Path, split: str) -> Path:
+    """Return the .mat file of a split.
+
+    Args:
+        path: the folder of the set, or the file itself.
+        split: `train`, `val` or `test`.
+
+    Raises:
+        ValueError: there is no such file, or more than one to choose from.
+    """
+    if path.is_file():
+        return path
+    files = _list_dbstructs(path)
+    fitting = [file for file in files if _split_of(file) == split]
+    if len(fitting) != 1:
+        names = ", ".join(file.name for file in fitting or files) or "no .mat file at all"
+        raise ValueError(
+            f"{path} holds {len(fitting)} files for split {split!r} ({names}); one is wanted: name its path"
+        )
+    return fitting[0]
+
+
+def _list_dbstructs(path: Path) -> list[Path]:
+    """List the .mat files that are no `gnd_*.mat`, those of `path` before those of its `datasets/`."""
+    if path.is_file():
+        return [path] if path.suffix == ".mat" and not path.name.startswith("gnd_") else []
+    files = (file for folder in (path, path / "datasets") for file in sorted(folder.glob("*.mat")))
+    return [file for file in files if not file.name.startswith("gnd_")]
+
+
+def _split_of(file: Path) -> str:
+    """Return `val` for `pitts30k_val.mat`; a file that names no split, as that of Tokyo 24/7, is a test set."""
+    last = file.stem.rpartition("_")[2]
+    return last if last in SPLITS else "test"
+
+
+def _find_sign(path: Path) -> Path | None:
+    return next(iter(_list_dbstructs(path)), None)
+
+
+def _splits(path: Path) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_split_of(file) for file in _list_dbstructs(path)))
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_dbstruct(pick_dbstruct(path, split), panoramas=source.panoramas)
+
+
+def _load_training(path: Path, split: str, source: Source) -> TrainingSet:
+    return load_dbstruct_training(pick_dbstruct(path, split))
+
+
+FORMAT = Format(
+    name="dbstruct",
+    title="dbStruct of place recognition",
+    layout="<name>_<split>.mat, or datasets/ with them",
+    find_sign=_find_sign,
+    queries=Reading(_load, "test", _splits),
+    training=Reading(_load_training, "train", _splits),
+    precedence=40,
+    has_panoramas=True,
+    class_noun="cells of 10 m",
+    set_names={
+        "pitts30k": "Pitts30k",
+        "pitts250k": "Pitts250k",
+        "tokyo247": "Tokyo 24/7",
+        "tokyoTM": "Tokyo Time Machine",
+    },
+)

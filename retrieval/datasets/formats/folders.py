@@ -1,0 +1,79 @@
+"""Images sorted into folders, one folder a class: to train on, or each to be searched for among all others."""
+
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.datasets.base import Images, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.format import Distractors, Format, Reading, Source
+from retrieval.datasets.image_files import find_image_folder
+from retrieval.datasets.listing import list_folder
+from retrieval.text import name_few
+
+_LAYOUT = "the layout wanted is <root>/<class>/*.jpg"
+
+
+def load_folder_per_class(root: Path) -> TrainingSet:
+    """Read `<root>/<class>/*.jpg`, .jpeg or .png: classes and images in the order of their names.
+
+    Files beside the class folders, hidden ones, and other files in them are left alone.
+
+    Raises:
+        ValueError: `root` is missing or holds no class folder, or a class folder holds no image.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; {_LAYOUT}")
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not folders:
+        raise ValueError(f"{root} holds no class folder; {_LAYOUT}")
+    images_of = {folder: list_folder(root, folder) for folder in folders}
+    empty = [str(root / folder) for folder, images in images_of.items() if not images]
+    if empty:
+        raise ValueError(f"class folders without an image, {len(empty)} in all: {name_few(empty)}; {_LAYOUT}")
+    return TrainingSet(
+        images=Images(root, [image for images in images_of.values() for image in images]),
+        labels=np.repeat(np.arange(len(folders)), [len(images) for images in images_of.values()]),
+        classes=tuple(folders),
+    )
+
+
+def load_folder_queries(root: Path) -> RetrievalSet:
+    """Read `<root>/<class>/*.jpg` as a database in which every image whose class has another one is a query.
+
+    Positives are the other images of its class; the query's own image is junk. Scored by the classic protocol.
+
+    Raises:
+        ValueError: as `load_folder_per_class`, and when no class has two images.
+    """
+    labelled = load_folder_per_class(root)
+    indices = np.arange(len(labelled.images))
+    members = [indices[labelled.labels == label] for label in range(len(labelled.classes))]
+    asked = [index for same in members if same.size > 1 for index in same.tolist()]
+    if not asked:
+        raise ValueError(f"{root}: none of its {len(members)} classes has two images; queries need another to find")
+    queries = []
+    for index in asked:
+        path, label = labelled.images[index], labelled.labels[index]
+        same, itself = members[label], indices[index : index + 1]
+        queries.append(Query(f"{labelled.classes[label]}/{path.name}", path, None, same[same != index], junk=itself))
+    return RetrievalSet(root.resolve().name, labelled.images, tuple(queries))
+
+
+def _load(path: Path, split: str, source: Source) -> RetrievalSet:
+    return load_folder_queries(path)
+
+
+def _load_training(path: Path, split: str, source: Source) -> TrainingSet:
+    return load_folder_per_class(path)
+
+
+FORMAT = Format(
+    name="folders",
+    title="one folder a class",
+    layout="<class>/*.jpg",
+    find_sign=find_image_folder,
+    queries=Reading(_load),
+    training=Reading(_load_training),
+    is_fallback=True,  # other formats keep their images in folders, too
+    distractors=Distractors.ADDED,
+)
