@@ -11,7 +11,7 @@ from docs.generate.docstrings import described_keys
 from docs.generate.markdown import table
 from docs.generate.schema import default_in_words, type_in_words
 from pruning.methods.registry import METHODS
-from retrieval.datasets.formats import FORMATS
+from retrieval.datasets.registry import FORMATS
 from retrieval.networks.network import BACKBONES, POOLINGS
 from search.config import SpaceSettings, SweepConfig
 from search.study.samplers import SAMPLERS
