@@ -59,7 +59,7 @@ lint: $(SETUP) docs-site  ## ruff, ruff format --check, mypy, and the documentat
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-docs: $(SETUP)  ## Write README's figures from a finished `make demo` (needs chromium)
+docs: $(SETUP)  ## Write docs/results/demo.md from a finished `make demo` (needs chromium)
 	$(PY) docs/refresh.py $(RUNS)/demo
 
 docs-site: $(SETUP)  ## The documentation as a site -> site/index.html

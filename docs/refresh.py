@@ -1,4 +1,4 @@
-"""Writes the figures of README.md from a finished sweep: the table, the picture, and where they come from.
+"""The figures of docs/results/demo.md from a finished sweep: the table, the picture, and where they come from.
 
     .venv/bin/python docs/refresh.py runs/demo
 
@@ -19,12 +19,13 @@ from tracking.charts.table import front_columns, front_rows
 from tracking.front import Front, read_front
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "results" / "demo.md"
 PICTURE = ROOT / "docs" / "pictures" / "front.png"
 WINDOW = "1280,1180"
 
 
 def figures(front: Front, config: SweepConfig) -> str:
-    """The front as a Markdown table, and its origin in one paragraph."""
+    """Return the front as a Markdown table, and its origin in one paragraph."""
     columns = front_columns(front)
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(row)} |" for row in front_rows(front)]
@@ -52,7 +53,7 @@ def replace_block(text: str, name: str, content: str) -> str:
 
 
 def photograph(page: Path, picture: Path) -> None:
-    """A screenshot of a page in headless Chromium, which is let nowhere but to the file."""
+    """Take a screenshot of a page in headless Chromium, which opens that file alone."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise FileNotFoundError("chromium is not installed (Debian's package of that name)")
@@ -78,10 +79,9 @@ def photograph(page: Path, picture: Path) -> None:
 
 
 def main(sweep: Path) -> None:
-    """Refresh README.md and the picture from the sweep's folder."""
+    """Refresh the page of the demo and its picture from the sweep's folder."""
     front, config = read_front(sweep), SweepStorage(sweep).card().config
-    readme = ROOT / "README.md"
-    readme.write_text(replace_block(readme.read_text(), "front", figures(front, config)))
+    PAGE.write_text(replace_block(PAGE.read_text(), "front", figures(front, config)))
     PICTURE.parent.mkdir(exist_ok=True)
     photograph(sweep / "front.html", PICTURE)
 

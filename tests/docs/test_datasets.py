@@ -3,23 +3,24 @@ import shlex
 from pathlib import Path
 
 import pytest
+from markdown_blocks import ROOT, search_commands
 from typer.testing import CliRunner
 
 from retrieval.datasets.miniature.formats.registry import WRITERS
 from retrieval.datasets.registry import FORMATS
 from search.__main__ import app
 
-PAGE = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+DATASETS = ROOT / "docs" / "datasets.md"
+PAGE = DATASETS.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_every_command_of_the_page_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"^python -m search (.*)$", PAGE, flags=re.MULTILINE)
-    commands += re.findall(r"`(check-data [^`]+)`", PAGE)
+    commands = [*search_commands(DATASETS), *map(shlex.split, re.findall(r"`(check-data [^`]+)`", PAGE))]
     assert len(commands) == 3
     for command in commands:
-        done = CliRunner().invoke(app, shlex.split(command), catch_exceptions=False)
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
         assert done.exit_code == 0, (command, done.output)
 
 
