@@ -3,7 +3,7 @@ from pathlib import Path
 from markdown_blocks import ROOT
 from PIL import Image
 
-from retrieval.datasets.manifest import load_manifest, load_manifest_training
+from retrieval.datasets.formats.manifest import load_manifest, load_manifest_training
 
 DATA = ROOT / "docs" / "howto" / "data.md"
 

@@ -1,6 +1,7 @@
 """What holds for every page: links lead somewhere, commands and keys exist, paths are there."""
 
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -64,6 +65,12 @@ def test_every_path_of_the_repository_is_there(page: Path):
     folders = "pruning|retrieval|spaces|tracking|trainables|search|docs|tests|benchmarks"
     paths = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_python_reference_names_what_can_be_imported():
+    page = ROOT / "docs" / "reference" / "python.md"
+    for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.M):
+        assert pydoc.locate(name) is not None, name
 
 
 @pytest.mark.slow
