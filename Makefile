@@ -1,5 +1,10 @@
-# Everything goes through .venv, made once from the hashed requirements.txt.
-PYTHON ?= python3.11
+# Everything goes through .venv, made once from the hashed requirements.txt with the newest Python that is there and works
+# (a pyenv shim may not), or with `make PYTHON=...`.
+VERSIONS := 3.13 3.12 3.11
+WORKS := -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+PYTHON ?= $(shell for v in $(VERSIONS); do python$$v $(WORKS) 2>/dev/null && { echo python$$v; break; }; done)
+# Without kept bytecode each of the many processes that a sweep and the tests start compiles torch and ray anew.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 PY := $(VENV)/bin/python
 SETUP := $(VENV)/.set-up
@@ -14,9 +19,7 @@ help:  ## Show the targets
 
 setup: $(SETUP)  ## Make .venv and install the locked packages and the project (once)
 
-$(SETUP): requirements.txt pyproject.toml
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@test -x $(VENV)/bin/uv || $(PY) -m pip install --quiet --disable-pip-version-check uv
+$(SETUP): requirements.txt pyproject.toml | $(VENV)/bin/uv
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --require-hashes -r requirements.txt
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@
@@ -32,7 +35,7 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 # Two at a time, each file whole in one process: its tests share what they have set up. A Ray head with its dashboard
 # and its agent comes up in time only when it has the machine to itself.
 test: $(SETUP)  ## All tests but the slow ones (at most 20 minutes on 2 cores)
-	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --ignore tests/cluster
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
 	$(PY) -m pytest tests/cluster
 
 test-slow: $(SETUP)  ## The slow ones: published sweeps, ten kills, big sets (another quarter of an hour)
@@ -65,12 +68,18 @@ docs: $(SETUP)  ## Write docs/results/demo.md from a finished `make demo` (needs
 docs-site: $(SETUP)  ## The documentation as a site -> site/index.html
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
-lock: $(VENV)/bin/uv  ## Renew requirements.txt from pyproject.toml
+lock: $(VENV)/bin/uv  ## Renew requirements.txt from pyproject.toml, and check that each Python can install it
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \
 		--extra dev --python-version 3.11 pyproject.toml -o requirements.txt
+	@for v in $(VERSIONS); do why=$$($(VENV)/bin/uv pip install --quiet --dry-run --target $(VENV)/nothing \
+		--require-hashes --only-binary :all: --python-version $$v -r requirements.txt 2>&1) && continue; \
+		cause=$$(echo "$$why" | sed -n 's/.*Because \(.*\), we can conclude.*/\1/p'); \
+		echo "requirements.txt cannot be installed on Python $$v: $${cause:-$$why}" >&2; exit 1; done
 
 $(VENV)/bin/uv:
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" $(WORKS) 2>/dev/null || { echo "$(if $(PYTHON),$(PYTHON) is,there is) no Python of 3.11 to 3.13 \
+	that works: install one with its venv module, or name it, make PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(PY) || "$(PYTHON)" -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 
 clean:  ## Remove .venv and the caches; data and finished sweeps stay
