@@ -12,8 +12,8 @@ from search.__main__ import app
 
 _INTRODUCTION = """# Command line
 
-`python -m search VERB`, from the project's environment; also installed as `prunefront`. Each verb has `--help`. Exit
-codes: 0 on success, 1 on failure, 2 with one line on bad input. This page is generated from the commands.
+`python -m search COMMAND`, from the project's environment; also installed as `prunefront`. Each command has `--help`.
+Exit codes: 0 on success, 1 on failure, 2 with one line on bad input. This page is generated from the commands.
 """
 _WORDS = {int: "whole number", float: "number", str: "text", Path: "path", bool: ""}
 
@@ -32,7 +32,7 @@ def commands_page() -> str:
 
 
 def all_commands() -> dict[str, TyperCommand]:
-    """Return every verb with its command."""
+    """Return every command by its name."""
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     return {name: command for name, command in group.commands.items() if isinstance(command, TyperCommand)}

@@ -67,6 +67,13 @@ def test_every_path_of_the_repository_is_there(page: Path):
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+@every_page
+def test_a_listing_with_the_path_of_a_file_is_part_of_that_file(page: Path):
+    for block in blocks(page, "python"):
+        if block.title:
+            assert block.text in (ROOT / block.title).read_text(encoding="utf-8"), block.title
+
+
 def test_the_python_reference_names_what_can_be_imported():
     page = ROOT / "docs" / "reference" / "python.md"
     for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.M):

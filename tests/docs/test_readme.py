@@ -1,8 +1,10 @@
 import shlex
+import subprocess
 
 import pytest
 from markdown_blocks import ROOT, blocks, shell_commands
 
+from docs.generate.commands_page import all_commands
 from search.driver.local_cluster import local_head
 from tracking.front import read_front
 
@@ -15,6 +17,14 @@ def test_ten_lines_of_python_prune_score_and_export(clone, tiny_data):
     (block,) = blocks(README, "python")
     exec(compile(block.text, "README.md", "exec"), {})
     assert (clone / "smaller.onnx").stat().st_size > 100_000
+
+
+def test_make_demo_installs_nothing_twice_and_types_commands_that_there_are(clone):
+    shown = subprocess.run(["make", "--dry-run", "demo"], cwd=clone, capture_output=True, text=True, check=True)
+    commands = [shlex.split(line) for line in shown.stdout.splitlines()]
+    assert [words[:3] for words in commands] == [[".venv/bin/python", "-m", "search"]] * 2
+    for _, _, _, name, *words in commands:
+        all_commands()[name].make_context(name, words)
 
 
 @pytest.mark.ray

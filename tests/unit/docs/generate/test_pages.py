@@ -72,13 +72,13 @@ def test_the_page_of_metrics_has_each_key_with_its_sentence():
         assert re.search(rf"\| `{key}` \| .* \| {re.escape(metric.meaning)} \|", page)
 
 
-def test_the_page_of_commands_has_each_verb_with_its_options_and_an_example():
+def test_the_page_of_commands_has_each_command_with_its_options_and_an_example():
     page = commands_page()
     for name, command in all_commands().items():
-        verb = section(page, f"## {name}")
-        assert f"```sh\npython -m search {name} " in verb
+        shown = section(page, f"## {name}")
+        assert f"```sh\npython -m search {name} " in shown
         for option in (each.opts[0] for each in command.params):
-            assert not option.startswith("--") or f"| `{option}` |" in verb
+            assert not option.startswith("--") or f"| `{option}` |" in shown
 
 
 def test_cells_of_a_table_stay_in_their_column():
