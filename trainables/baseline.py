@@ -22,7 +22,8 @@ from retrieval.networks.network import build_network
 from retrieval.networks.weights import load_weights
 from retrieval.runtime.onnx_model import to_onnx
 from retrieval.training.loop import Batches, BatchSource
-from retrieval.training.losses import Loss, Matched
+from retrieval.training.losses.base import Loss
+from retrieval.training.losses.matching import Matched
 from tracking.format_version import VERSION_KEY, check_version
 from tracking.provenance import provenance
 from tracking.record import EpochPoint

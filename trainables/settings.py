@@ -1,16 +1,27 @@
 """What all trials of a sweep have in common, from the sweep file: data, network, training, timing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from retrieval.datasets.format import Source
 from retrieval.images import ImageSize, height_and_width
 from retrieval.networks.network import BACKBONES, POOLINGS
 from retrieval.runtime.latency import LatencySettings
 from retrieval.text import choose
+from retrieval.training.losses.registry import LOSSES, annotation_of, check_options, options_by_key
 
 _TRACED_SIDE, _LEAST_SIDE = 128, 64
 
@@ -107,59 +118,57 @@ class NetworkSettings(Settings):
         return self
 
 
-_TUPLES = ("negatives", "queries", "pool")
-_CLASSES = ("classes_per_batch", "images_per_class")
-# What the loss itself is made with, and what its batches are made with.
-_LOSSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "cosine_softmax": (("scale",), ()),
-    "contrastive": (("margin",), _TUPLES),
-    "triplet": (("margin",), _TUPLES),
-    "batch_hard": (("margin",), _CLASSES),
-    "reid": (("margin", "smoothing"), _CLASSES),
-}
+# Keys of [loss] that every record and identity has held since the first version, given or not.
+_ALWAYS_WRITTEN = frozenset(
+    ("margin", "scale", "smoothing", "negatives", "queries", "pool", "classes_per_batch", "images_per_class")
+)
 
 
-class LossSettings(Settings):
-    """[loss]: what the dense network and the trials are trained with (see `retrieval.training.losses`).
+def _declare_loss_options() -> Any:
+    """Return a settings class with the names of all losses, and a field for each option that one of them declares."""
+    fields: dict[str, Any] = {"name": (Literal.__getitem__(tuple(LOSSES)), "cosine_softmax")}
+    for key, takers in options_by_key().items():
+        texts = {option.description: None for option in takers.values()}
+        fields[key] = (annotation_of(takers), Field(default=None, description="; ".join(texts)))
+    return create_model("DeclaredLossOptions", __base__=Settings, __module__=__name__, **fields)
 
-    None is the value that the loss was published with; a value that the loss does not know is an error. contrastive and
-    triplet train on batches of `batch_size` tuples, batch_hard and reid on `classes_per_batch` × `images_per_class`
-    images, cosine_softmax on `batch_size` images.
+
+_DeclaredLossOptions: Any = _declare_loss_options()
+
+
+class LossSettings(_DeclaredLossOptions):
+    """[loss]: what the dense network and the trials are trained with (see `retrieval.training.losses.registry`).
+
+    A value that is not given is the one that the loss was published with; a value that the loss does not know is an
+    error. contrastive and triplet train on batches of `batch_size` tuples, batch_hard and reid on `classes_per_batch` ×
+    `images_per_class` images, cosine_softmax on `batch_size` images.
     """
 
-    name: Literal["cosine_softmax", "contrastive", "triplet", "batch_hard", "reid"] = "cosine_softmax"
-    margin: Annotated[float, Field(gt=0)] | Literal["soft"] | None = None
-    scale: float | None = Field(default=None, gt=0)
-    smoothing: float | None = Field(default=None, ge=0, lt=1)
-    negatives: int | None = Field(default=None, ge=1, description="of a tuple")
-    queries: int | None = Field(default=None, ge=1, description="tuples mined an epoch")
-    pool: int | None = Field(default=None, ge=1, description="images that negatives are mined among, an epoch")
-    classes_per_batch: int | None = Field(default=None, ge=2)
-    images_per_class: int | None = Field(default=None, ge=2)
     freeze_batchnorm: bool = Field(default=False, description="statistics stay as they are while training")
     match: float = Field(default=0, ge=0, description="weight of matching the dense descriptors, in trials alone")
 
     @model_validator(mode="after")
     def _values_belong_to_the_loss(self) -> Self:
-        known = [key for keys in _LOSSES[self.name] for key in keys]
-        for key in dict.fromkeys(key for table in _LOSSES.values() for keys in table for key in keys):
-            if key not in known and getattr(self, key) is not None:
-                raise ValueError(f"{key} is {getattr(self, key)!r}, but {self.name} takes only {', '.join(known)}")
-        if self.margin == "soft" and "classes_per_batch" not in known:
-            raise ValueError(f'margin is "soft", but {self.name} takes a number: batch_hard and reid know a soft one')
+        check_options(self.name, self._given(options_by_key()))
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_options_of_later_losses(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Baselines and sweeps are known by a hash of this: a loss that is added must not change that of the others.
+        later = options_by_key().keys() - _ALWAYS_WRITTEN
+        return {key: value for key, value in write(self).items() if value is not None or key not in later}
 
     @property
     def of_loss(self) -> dict[str, Any]:
-        """What is given of the loss's own values."""
-        return self._given(_LOSSES[self.name][0])
+        """The options of the loss itself that are given."""
+        return self._given(option.name for option in LOSSES[self.name].options)
 
     @property
     def of_batches(self) -> dict[str, Any]:
-        """What is given of its batches' values."""
-        return self._given(_LOSSES[self.name][1])
+        """The options of its batches that are given."""
+        return self._given(option.name for option in LOSSES[self.name].batches.options)
 
-    def _given(self, keys: tuple[str, ...]) -> dict[str, Any]:
+    def _given(self, keys: Iterable[str]) -> dict[str, Any]:
         return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
 
 
@@ -198,15 +207,18 @@ class TrialSettings(Settings):
 
     @model_validator(mode="after")
     def _head_fits_the_loss(self) -> Self:
-        if (self.network.head == "reid") != (self.loss.name == "reid"):
+        chosen = LOSSES[self.loss.name]
+        if (self.network.head == "reid") != chosen.needs_classifier:
+            trainers = " or ".join(f'"{name}"' for name, kind in LOSSES.items() if kind.needs_classifier)
             raise ValueError(
                 f"network.head is {self.network.head!r} and loss.name {self.loss.name!r}: "
-                'head "reid" has the classifier that loss "reid" trains, and each needs the other'
+                f'head "reid" has the classifier that loss {trainers} trains, and each needs the other'
             )
-        if self.dense.epochs == 0 and self.loss.name == "cosine_softmax":
+        if self.dense.epochs == 0 and chosen.learns:
+            plain = [f'"{name}"' for name, kind in LOSSES.items() if not kind.learns and not kind.needs_classifier]
             raise ValueError(
-                "dense.epochs is 0, but cosine_softmax has class directions to train: at least 1, or a loss that has "
-                'none ("contrastive", "triplet", "batch_hard")'
+                f"dense.epochs is 0, but {self.loss.name} has {chosen.learns} to train: at least 1, or a loss that has "
+                f"none ({', '.join(plain)})"
             )
         return self
 

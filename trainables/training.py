@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.training.loop import Batch, BatchSource, train_epoch
-from retrieval.training.losses import Loss
+from retrieval.training.losses.base import Loss
 
 
 class Training:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from retrieval.datasets.base import Indices, TrainingSet
 from retrieval.images import ImageReader, normalise
-from retrieval.training.losses import Loss
+from retrieval.training.losses.base import Loss
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ class TupleBatches:
 
     Each epoch draws up to `queries` pairs that match and a `pool` of random images, describes both with the network as
     it is, and gives each query the `negatives` hardest of the pool (see `retrieval.training.mining`). `plain.steps`
-    None means
-    once through the tuples. The labels of a batch are the targets that `retrieval.training.losses.contrastive` takes.
+    None means once through the tuples. The labels of a batch are the targets that
+    `retrieval.training.losses.tuple_targets` describes.
 
     Source: Radenović et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, and its code.
     Differs from it: images of equal size pass the network together, not one by one

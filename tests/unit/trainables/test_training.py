@@ -17,7 +17,10 @@ from retrieval.evaluation.evaluate import evaluate
 from retrieval.images import ImageReader
 from retrieval.networks.network import build_network
 from retrieval.training.loop import Batches
-from retrieval.training.losses import Contrastive, CosineSoftmax, Matched, ReIDPair
+from retrieval.training.losses.contrastive import Contrastive
+from retrieval.training.losses.cosine_softmax import CosineSoftmax
+from retrieval.training.losses.matching import Matched
+from retrieval.training.losses.reid import ReIDPair
 from trainables.baseline import (
     _untrained,
     baseline_identity,

@@ -8,7 +8,7 @@ from retrieval.datasets.formats.folders import load_folder_per_class
 from retrieval.images import IMAGENET_STD, ImageReader, normalise
 from retrieval.networks.network import build_network
 from retrieval.training.loop import Batches, recalibrate_batchnorm_, train_epoch
-from retrieval.training.losses import CosineSoftmax
+from retrieval.training.losses.cosine_softmax import CosineSoftmax
 
 CPU = torch.device("cpu")
 
