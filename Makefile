@@ -24,7 +24,7 @@ $(SETUP): requirements.txt pyproject.toml | $(VENV)/bin/uv
 	$(VENV)/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(SETUP)  ## The main job: benchmark, dense network, sweep, front (at most 8 minutes on 2 cores)
+demo: $(SETUP)  ## The main job: benchmark, dense network, sweep, front (at most 10 minutes on 2 cores)
 	$(PY) -m search mini --out $(DATA) --seed 0
 	$(PY) -m search sweep search/sweeps/demo.toml --data $(DATA) --storage $(RUNS)/demo
 

@@ -35,6 +35,7 @@ def refused(tmp_path, monkeypatch, capfd):
     return run
 
 
+@pytest.mark.ray
 def test_a_process_of_its_own_ends_with_status_2_and_one_line(tiny_sweep, tmp_path, prunefront):
     # This one starts Ray, whose token is read when Ray is imported: not in this process.
     done = prunefront("sweep", tiny_sweep, "--storage", tmp_path / "sweep", "--set", "resources.gpus=8")
