@@ -66,7 +66,7 @@ docs: $(SETUP)  ## Write docs/results/demo.md from a finished `make demo` (needs
 	$(PY) docs/refresh.py $(RUNS)/demo
 
 docs-site: $(SETUP)  ## The documentation as a site -> site/index.html
-	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 lock: $(VENV)/bin/uv  ## Renew requirements.txt from pyproject.toml, and check that each Python can install it
 	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade \

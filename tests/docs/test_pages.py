@@ -82,7 +82,7 @@ def test_the_python_reference_names_what_can_be_imported():
 
 @pytest.mark.slow
 def test_the_site_builds_without_a_dead_link_and_asks_for_nothing_from_outside(tmp_path: Path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=300
     )
