@@ -20,7 +20,7 @@ ImageSize = int | tuple[int, int]
 
 
 def height_and_width(size: ImageSize) -> tuple[int, int]:
-    """Of the largest image that is read at this size."""
+    """Return height and width of the largest image that is read at this size."""
     return (size, size) if isinstance(size, int) else size
 
 
@@ -49,7 +49,13 @@ def read_image(path: Path, *, size: ImageSize | None, box: Box | None = None) ->
     With two, what is cut out is made exactly so high and wide, bilinearly, as people and places are read. The
     orientation noted in a photograph's EXIF data is not applied, as it is not there.
 
-    Raises UnreadableImagesError when the file is missing, truncated or no image.
+    Args:
+        path: the file.
+        size: see `ImageSize`; None keeps the stored size.
+        box: what to cut out first; None takes all of the image.
+
+    Raises:
+        UnreadableImagesError: the file is missing, truncated or no image.
     """
     image = _decode(path)
     full_side = max(image.size)
@@ -88,7 +94,7 @@ class ImageReader:
         self._lock = threading.Lock()
 
     def read(self, path: Path, box: Box | None = None) -> torch.Tensor:
-        """One image, uint8, 3 × H × W; see `read_image`."""
+        """Read one image, uint8, 3 × H × W; see `read_image`."""
         kept = self._kept.get((path, box))
         if kept is not None:
             return kept
@@ -102,7 +108,11 @@ class ImageReader:
         return image_CHW
 
     def read_many(self, items: Iterable[tuple[Path, Box | None]]) -> list[torch.Tensor]:
-        """All images, in order. Tries each before it raises UnreadableImagesError naming all the bad ones."""
+        """Read all images, in order.
+
+        Raises:
+            UnreadableImagesError: names every image that could not be read, after all were tried.
+        """
         images: list[torch.Tensor] = []
         unreadable: dict[Path, None] = {}
         for path, box in items:
@@ -116,7 +126,7 @@ class ImageReader:
 
 
 def normalise(images_NCHW: torch.Tensor) -> torch.Tensor:
-    """uint8 RGB, N × 3 × H × W, to float32 with the mean and deviation of ImageNet taken out."""
+    """Convert uint8 RGB, N × 3 × H × W, to float32, normalised by ImageNet's mean and standard deviation."""
     if images_NCHW.dtype != torch.uint8 or images_NCHW.ndim != 4 or images_NCHW.shape[1] != 3:
         raise ValueError(
             f"images are {images_NCHW.dtype} of shape {tuple(images_NCHW.shape)}; they must be uint8, N × 3 × H × W"

@@ -177,7 +177,7 @@ class TrainingSet:
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Sixteen hex digits that change when a file is added, taken away, renamed or resized in bytes.
+    """Return sixteen hex digits that change when a file is added, taken away, renamed or resized in bytes.
 
     The names are relative to the folder common to all, so that a data set keeps its fingerprint when it is
     moved; their order does not matter. Contents are not read: a file overwritten by one of the same length

@@ -33,11 +33,11 @@ class _Seen:
     refused: int = 0
 
     def add(self, images: Iterable[Path]) -> None:
-        """Images to read, each once however many data sets hold it."""
+        """Add images to read, each once however many data sets hold it."""
         self.images.update((str(path), None) for path in images)
 
     def refuse(self, error: ValueError) -> str:
-        """The line for a data set that cannot be opened."""
+        """Count a data set that cannot be opened, and return the line that says why."""
         self.refused += 1
         if isinstance(error, MissingImagesError):
             self.missing.update((str(path), None) for path in error.paths)
@@ -50,17 +50,22 @@ def describe_data(
 ) -> Iterator[str]:
     """Yield lines that name each data set in `folder` and count what it holds, then one a file that is not sound.
 
-    `progress` is called after each image that was read with their number so far and in all; `threads` read them.
-    Raises ValueError of one line: the folder holds nothing that is known; or, at the end, a data set was refused or a
-    file is missing or unreadable, which all have been told by then.
+    Args:
+        folder: a data set, or folders with some.
+        progress: called after each image that was read, with their number so far and in all.
+        threads: threads that read images.
+
+    Raises:
+        ValueError: the folder holds nothing that is known; or, after the last line, a data set was refused, or an
+            image is missing or unreadable; one line.
     """
     if not folder.is_dir():
         raise ValueError(f"data folder {folder} does not exist")
     seen = _Seen()
-    found = list(find_data_sets(folder))
-    if not found:
+    data_sets = list(find_data_sets(folder))
+    if not data_sets:
         recognise(folder)  # raises, and says what is known
-    for path in found:
+    for path in data_sets:
         where = path.relative_to(folder).as_posix()
         for line in _describe_set(path, seen):
             yield f"{folder if where == '.' else where}: {line}"
@@ -78,7 +83,7 @@ def describe_data(
 
 
 def find_data_sets(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """The folders at most `depth` below `folder` that hold a data set or distractors; not those within one another."""
+    """Yield the folders at most `depth` below `folder` that hold a data set or distractors, none within another."""
     if _distractors_of(folder) or signs_of(folder):
         yield folder
     elif depth:
@@ -87,8 +92,8 @@ def find_data_sets(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 
 def _distractors_of(path: Path) -> tuple[str, Path, _Loader] | None:
-    found = ((title, sign(path), load) for title, sign, load in _DISTRACTORS)
-    return next(((title, sign, load) for title, sign, load in found if sign is not None), None)
+    signs = ((title, sign(path), load) for title, sign, load in _DISTRACTORS)
+    return next(((title, sign, load) for title, sign, load in signs if sign is not None), None)
 
 
 def _describe_set(path: Path, seen: _Seen) -> Iterator[str]:
@@ -143,7 +148,7 @@ def _sources(path: Path, known: Format) -> Iterator[Source]:
 
 
 def _is_training(source: Source, known: Format) -> bool:
-    """Splits named so are trained on, and class folders, which are no splits; of the others questions are asked."""
+    """Return whether a source is read to train on: splits named `train…`, and class folders, which have no splits."""
     return known.training is not None and (source.split is None or source.split.startswith("train"))
 
 
@@ -153,22 +158,22 @@ def _titled(title: str, path: Path, sign: Path) -> str:
     return f"{known}, {title} ({shown})" if known else f"{title} ({shown})"
 
 
-def _count_training(found: TrainingSet, classes: str) -> str:
-    counted = f"{len(found.images)} training images of {len(found.classes)} {classes}"
-    return counted if found.pairs_P2 is None else f"{counted}, {len(found.pairs_P2)} pairs"
+def _count_training(training_set: TrainingSet, classes: str) -> str:
+    counted = f"{len(training_set.images)} training images of {len(training_set.classes)} {classes}"
+    return counted if training_set.pairs_P2 is None else f"{counted}, {len(training_set.pairs_P2)} pairs"
 
 
-def _count_queries(found: RetrievalSet) -> str:
-    queries = found.queries
+def _count_queries(retrieval_set: RetrievalSet) -> str:
+    queries = retrieval_set.queries
     hard = sum(query.hard.size for query in queries)
     alone = sum(not query.positives.size for query in queries)
     parts = [
-        f"{len(found.images)} images",
+        f"{len(retrieval_set.images)} images",
         f"{len(queries)} queries" + (f" ({alone} without positives)" if alone else ""),
         f"{sum(query.positives.size for query in queries)} positives" + (f" ({hard} of them hard)" if hard else ""),
         f"{sum(query.junk.size for query in queries)} junk",
     ]
-    return f"{found.protocol} protocol, {', '.join(parts)}"
+    return f"{retrieval_set.protocol} protocol, {', '.join(parts)}"
 
 
 def _unreadable(images: list[str], progress: Callable[[int, int], None], threads: int) -> Iterator[str]:
@@ -193,7 +198,7 @@ def _is_sound(image: str) -> bool:
 
 
 def _shown(image: str) -> str:
-    """On one line, and as any terminal can show it: names on disk are bytes."""
+    """Return a path on one line, as any terminal can show it: names on disk are bytes."""
     return image if image.isprintable() else ascii(image)
 
 

@@ -59,10 +59,14 @@ class Joined(Sequence[Path]):
 
 
 def add_distractors(retrieval_set: RetrievalSet, images: Images) -> RetrievalSet:
-    """The same queries over a larger database: `images` after its own, so that all indices keep their meaning.
+    """Return the same queries over a larger database: `images` follow its own, so that indices keep their meaning.
 
-    Each of `images` is a wrong answer to every query. Raises ValueError for a set with cameras, coordinates or
-    panoramas, where an image is more than a file.
+    Args:
+        retrieval_set: the set to enlarge.
+        images: wrong answers to every query.
+
+    Raises:
+        ValueError: the set has cameras, coordinates or panoramas, where an image is more than a file.
     """
     if retrieval_set.cameras is not None or retrieval_set.coordinates is not None or retrieval_set.panorama > 1:
         raise ValueError(
@@ -101,25 +105,35 @@ def load_distractors(folder: Path) -> Images:
 
 
 def load_flickr100k(root: Path) -> Images:
-    """Every image below `root` in the order of its names, as published `<tag>/<tag>_<number>.jpg`.
+    """Return every image below `root` in the order of its names, as published `<tag>/<tag>_<number>.jpg`.
 
-    The ten files known to be unreadable are left out, and a line of the log says so. Raises ValueError when there is
-    no image.
+    The ten files known to be unreadable are left out, and a line of the log says so.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        ValueError: there is no image.
     """
-    found = list_images(root)
-    names = [name for name in found if "/".join(name.rsplit("/", 2)[-2:]) not in FLICKR_UNREADABLE]
+    listed = list_images(root)
+    names = [name for name in listed if "/".join(name.rsplit("/", 2)[-2:]) not in FLICKR_UNREADABLE]
     if not names:
         raise ValueError(f"{root} is missing or holds no image; it must hold <tag>/<tag>_<number>.jpg")
-    if len(names) < len(found):
-        _log.info("%s: files known to be unreadable, left out: %d", root, len(found) - len(names))
+    if len(names) < len(listed):
+        _log.info("%s: files known to be unreadable, left out: %d", root, len(listed) - len(names))
     return Images(root, names)
 
 
 def load_revisitop1m(root: Path) -> Images:
-    """The images of `revisitop1m.txt`, one name a line, below `jpg/`, in the order of the list.
+    """Return the images of `revisitop1m.txt`, one name a line, below `jpg/`, in the order of the list.
 
-    From Radenović et al., CVPR 2018 (R1M). Raises ValueError when the list is missing or empty, or names files that
-    are not there.
+    From Radenović et al., CVPR 2018 (R1M).
+
+    Args:
+        root: the folder that holds the list.
+
+    Raises:
+        ValueError: the list is missing or empty, or names files that are not there.
     """
     file = root / _MILLION
     try:

@@ -8,7 +8,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def list_images(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
-    """The images below a folder, as sorted POSIX names relative to it; none when there is no such folder.
+    """Return the images below a folder, as sorted POSIX names relative to it; none when there is no such folder.
 
     `suffixes` are in small letters and met by capitals too. Hidden files and folders are left out: archives packed
     on a Mac hold a `._name.jpg` beside each `name.jpg`.
@@ -43,16 +43,16 @@ def find_image_folder(path: Path) -> Path | None:
 
 
 def stem(name: str) -> str:
-    """`all_souls_000013` of `a/folder/all_souls_000013.jpg`."""
+    """Return `all_souls_000013` for `a/folder/all_souls_000013.jpg`."""
     return os.path.splitext(os.path.basename(name))[0]
 
 
 def index_by_stem(names: Iterable[str]) -> dict[str, str]:
-    """The name for each stem; of names that differ in their folder or suffix only, the first."""
-    found: dict[str, str] = {}
+    """Return the name for each stem: the first of those that differ in folder or suffix only."""
+    name_of: dict[str, str] = {}
     for name in names:
-        found.setdefault(stem(name), name)
-    return found
+        name_of.setdefault(stem(name), name)
+    return name_of
 
 
 def _is_image(file: Path) -> bool:

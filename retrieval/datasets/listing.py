@@ -17,7 +17,7 @@ _STRAY = re.compile(r"^$|^/|(?:^|/)\.\.(?:/|$)|[\0\n\r]")
 
 
 def list_folder(root: Path, folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
-    """The images directly in a folder below `root`, as sorted names below `root`; none when there is no such folder.
+    """List the images directly in a folder below `root`, as sorted names below `root`; none without such a folder.
 
     `suffixes` are in small letters and met by capitals too; hidden files are left out.
     """
@@ -28,7 +28,7 @@ def list_folder(root: Path, folder: str, suffixes: tuple[str, ...] = IMAGE_SUFFI
 
 
 def find_on_disk(root: Path, names: Sequence[str], *, any_suffix: bool = False) -> list[str | None]:
-    """For each name the one that its file has on disk, None where there is no such file.
+    """Return, for each name, the one that its file has on disk; None where there is no such file.
 
     With `any_suffix` an image may be there under another of `IMAGE_SUFFIXES` instead, in small or capital letters.
     """
@@ -40,7 +40,15 @@ def find_on_disk(root: Path, names: Sequence[str], *, any_suffix: bool = False) 
 
 
 def check_inside(file: Path, names: Sequence[str]) -> None:
-    """Raises ValueError of one line when `file` lists names that cannot be those of files below a folder."""
+    """Check that every name that a file lists can be that of a file below a folder.
+
+    Args:
+        file: the list, for the message.
+        names: as the file lists them.
+
+    Raises:
+        ValueError: a name leads out of the folder, or is none; one line.
+    """
     strays = [repr(name) for name in names if _STRAY.search(name)]
     if strays:
         raise ValueError(
@@ -49,15 +57,25 @@ def check_inside(file: Path, names: Sequence[str]) -> None:
         )
 
 
-def check_found(file: Path, root: Path, names: Sequence[str], found: Sequence[str | None]) -> list[str]:
-    """All of `found`, what `find_on_disk` says of the `names` that `file` lists below `root`.
+def check_on_disk(file: Path, root: Path, names: Sequence[str], on_disk: Sequence[str | None]) -> list[str]:
+    """Check that every image that a file lists is there.
 
-    Raises MissingImagesError, of one line, when one is not there.
+    Args:
+        file: the list, for the message.
+        root: the folder that the names are relative to.
+        names: as the file lists them.
+        on_disk: what `find_on_disk` returns for them.
+
+    Returns:
+        `on_disk`, none of which is None.
+
+    Raises:
+        MissingImagesError: an image is not there; one line.
     """
-    there = [name for name in found if name is not None]
-    if len(there) == len(found):
+    there = [name for name in on_disk if name is not None]
+    if len(there) == len(on_disk):
         return there
-    missing = list(dict.fromkeys(name for name, on_disk in zip(names, found, strict=True) if on_disk is None))
+    missing = list(dict.fromkeys(name for name, actual in zip(names, on_disk, strict=True) if actual is None))
     noun = "image that is" if len(missing) == 1 else "images that are"
     message = (
         f"{file} names {len(missing)} {noun} not in {root}: {name_few(missing)}; each must be there under its name"
@@ -66,7 +84,7 @@ def check_found(file: Path, root: Path, names: Sequence[str], found: Sequence[st
 
 
 def _entries(root: Path, folder: str) -> Iterator[tuple[str, bool]]:
-    """Name below `root`, and whether it is a folder, of everything directly in a folder."""
+    """Yield the name below `root` of everything directly in a folder, and whether it is a folder."""
     prefix = f"{folder}/" if folder else ""
     try:
         with os.scandir(root / folder) as entries:

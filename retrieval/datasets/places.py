@@ -45,7 +45,7 @@ class Places:
 
 
 def places_to_rank(places: Places, panorama: int = 1) -> RetrievalSet:
-    """The split as database and queries: a right answer is at most 25 m away.
+    """Return the split as database and queries: a right answer is at most 25 m away.
 
     Junk is only what was taken at the query's own time, where times are known. A query without a right answer stays,
     as a miss. Queries are named by their files' names below `root`.
@@ -66,7 +66,7 @@ def places_to_rank(places: Places, panorama: int = 1) -> RetrievalSet:
 
 
 def places_to_train_on(places: Places) -> TrainingSet:
-    """The split as training images: the database, then the queries, each labelled with its cell.
+    """Return the split as training images: the database, then the queries, each labelled with its cell.
 
     Cells are squares of 10 m on the UTM grid, the classes of Berton et al., "Rethinking Visual Geo-localization for
     Large-Scale Applications" (CosPlace), CVPR 2022. Differs from the paper: the heading does not divide a cell's
@@ -96,7 +96,7 @@ def _pairs(places: Places) -> Indices | None:
 
 
 def _near(places: Places, metres: float) -> list[Indices]:
-    """For each query the database images at most so far away, of other times than its own."""
+    """Return, for each query, the database images at most so far away, without those of its own time."""
     near = positives_within(places.database_N2, places.query_Q2, metres)
     if places.times is None:
         return near
@@ -105,7 +105,7 @@ def _near(places: Places, metres: float) -> list[Indices]:
 
 
 def _at_the_same_time(places: Places) -> list[Indices]:
-    """For each query the database images of its time; queries of one time share an array."""
+    """Return, for each query, the database images of its time; queries of one time share an array."""
     if places.times is None:
         return [np.empty(0, dtype=np.int64)] * len(places.queries)
     database_N, query_Q = places.times

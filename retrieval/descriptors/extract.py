@@ -10,18 +10,19 @@ from torch import Tensor, nn
 from retrieval.descriptors.prefetch import Item, read_batches
 from retrieval.images import ImageReader
 
-# What turns a batch of images N×3×H×W into descriptors N×D: a torch network, or a session of ONNX Runtime.
 Describe = Callable[[Tensor], np.ndarray]
+"""A function from a batch of images N×3×H×W to descriptors N×D: a torch network, or a session of ONNX Runtime."""
 
-# Called with how many are done, and of how many.
 Progress = Callable[[int, int], None]
+"""A function that is called with the number of images that are done, and of how many."""
 
 
 def describe_with(network: nn.Module, device: torch.device, *, autocast: bool = False) -> Describe:
-    """The network in eval mode as a function from images to descriptors in numpy, float32.
+    """Return the network in eval mode as a function from images to descriptors in numpy, float32.
 
     Args:
-        network: already on `device`.
+        network: images to descriptors; already on `device`.
+        device: that images are moved to.
         autocast: compute in half precision where torch holds that safe: bfloat16, or float16 on a GPU without it.
     """
     network.eval()
@@ -44,9 +45,16 @@ def extract(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Descriptors N×D, float32, in the order of `images` (path, and the box to crop or None).
+    """Describe images; return N×D, float32, in their order.
 
     Images of equal size share a batch, and the next batch is read while one is described: see `read_batches`.
+
+    Args:
+        describe: images to descriptors.
+        images: path, and the box to crop or None.
+        reader: how images are read.
+        batch_size: images described at once.
+        progress: told of the images that are done, and of how many.
 
     Raises:
         UnreadableImagesError: names every image that could not be read, after all were tried.

@@ -48,12 +48,12 @@ def map_arrow(path: Path) -> DescriptorFile:
     """
     try:
         with pa.memory_map(str(path)) as source:
-            found = _content(pa.ipc.open_file(source).get_batch(0))
+            content = _content(pa.ipc.open_file(source).get_batch(0))
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is no whole file of descriptors: {str(error).splitlines()[0]}") from error
-    if found.provenance.pop(_CHECKSUM, None) != _checksum(found.descriptors_ND):
+    if content.provenance.pop(_CHECKSUM, None) != _checksum(content.descriptors_ND):
         raise ValueError(f"{path} is damaged: its checksum does not fit")
-    return found
+    return content
 
 
 def write_parquet(path: Path, names: Sequence[str], parts: Sequence[np.ndarray], provenance: Mapping[str, str]) -> None:
@@ -115,7 +115,7 @@ def _checksum(descriptors_ND: np.ndarray) -> str:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to, that takes its place at the end, or vanishes after an error."""
+    """Yield a path beside `path` to write to; it replaces `path` at the end and is removed after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -27,7 +27,7 @@ class Batch:
 
 
 def read_batches(images: Sequence[Item], reader: ImageReader, *, batch_size: int) -> Generator[Batch]:
-    """All images in batches of one size each; none is resized or padded to fit one.
+    """Yield all images in batches of one size each; none is resized or padded to fit.
 
     Files are read ahead, by one thread more than torch uses, and the next batch is made while the last is in use. Of
     sizes too rare to fill a batch the most frequent goes out incomplete once four batches' images wait, so memory does

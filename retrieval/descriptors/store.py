@@ -42,24 +42,24 @@ class DescriptorStore:
     part_size: int = PART_SIZE
 
     def spans(self) -> list[slice]:
-        """Which images each part holds."""
+        """Return the images that each part holds, as slices."""
         starts = range(0, len(self.names), self.part_size)
         return [slice(start, min(start + self.part_size, len(self.names))) for start in starts]
 
     def part(self, index: int) -> np.ndarray | None:
-        """A read-only N_i×D view of a part's file; None when it is not there, or not the one that it should be."""
+        """Return a read-only N_i×D view of a part's file; None when it is missing, damaged or of other images."""
         path = self._path(index)
         if not path.exists():
             return None
         try:
-            found = map_arrow(path)
+            stored = map_arrow(path)
         except ValueError as error:
             log.warning("%s; it will be made again", error)
             return None
-        if tuple(found.names) != self.names[self.spans()[index]] or found.descriptors_ND.dtype != self.kind:
+        if tuple(stored.names) != self.names[self.spans()[index]] or stored.descriptors_ND.dtype != self.kind:
             log.warning("%s holds other images, or not %s; it will be made again", path, self.kind)
             return None
-        return found.descriptors_ND
+        return stored.descriptors_ND
 
     def write(self, index: int, descriptors_ND: np.ndarray, provenance: Mapping[str, str]) -> None:
         """Write one part, whole or not at all; OSError when that cannot be."""
@@ -67,7 +67,11 @@ class DescriptorStore:
         write_arrow(self._path(index), names, descriptors_ND.astype(self.kind, copy=False), provenance)
 
     def parts(self) -> list[np.ndarray]:
-        """All parts in order, N_i×D each, read-only views of their files; ValueError when one is missing."""
+        """Return all parts in order, N_i×D each: read-only views of their files.
+
+        Raises:
+            ValueError: a part is missing.
+        """
         parts = []
         for index in range(len(self.spans())):
             part_ND = self.part(index)
@@ -92,13 +96,18 @@ def extract_stored(
     part_size: int = PART_SIZE,
     progress: Progress | None = None,
 ) -> list[np.ndarray]:
-    """As `retrieval.descriptors.extract.extract`, but kept in `folder`, and only what is not there yet is made.
+    """Extract descriptors as `retrieval.descriptors.extract.extract` does, but keep them, and skip parts that are kept.
 
     Args:
+        describe: images to descriptors.
+        images: path, and the box to crop or None.
+        reader: how images are read.
         folder: of this extraction alone; `store_key` makes its name.
         kind: of the numbers on disk.
         provenance: written into every part's metadata.
-        part_size: images a part; a part is lost when the extraction is killed in its middle.
+        batch_size: images described at once.
+        part_size: images in a part; a part is lost when the extraction is killed in its middle.
+        progress: told of the images that are done, and of how many.
 
     Returns:
         All parts in order, N_i×D each: read-only views of their files.
@@ -127,16 +136,19 @@ def extract_stored(
 
 
 def store_key(weights: str, data: str, settings: Mapping[str, JsonValue]) -> str:
-    """Sixteen hex digits for a store's folder: of `weights_digest`, of `data_digest`, and of all else that matters.
+    """Return sixteen hex digits that name a store's folder, from `weights_digest`, `data_digest` and settings.
 
-    `settings` are the size of images, the scales, and whatever else changes descriptors but neither weights nor files.
+    Args:
+        weights: from `weights_digest`.
+        data: from `data_digest`.
+        settings: size of images, scales, and whatever else changes descriptors but neither weights nor files.
     """
     text = json.dumps([weights, data, settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def weights_digest(network: nn.Module) -> str:
-    """Sixteen hex digits that change with the network's layers, as it prints them, and every weight and buffer."""
+    """Return sixteen hex digits that change with the layers, as the network prints them, weights and buffers."""
     digest = hashlib.sha256(repr(network).encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -145,9 +157,9 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def data_digest(images: Sequence[Item]) -> str:
-    """Sixteen hex digits that change with the images' names, boxes, order and sizes in bytes; contents are not read.
+    """Return sixteen hex digits that change with the images' names, boxes, order and sizes in bytes.
 
-    A missing file counts as one of no size: the extraction will name it.
+    Contents are not read. A missing file counts as one of no size: the extraction will name it.
     """
     digest = hashlib.sha256()
     for name, (path, _) in zip(image_names(images), images, strict=True):
@@ -160,7 +172,7 @@ def data_digest(images: Sequence[Item]) -> str:
 
 
 def image_names(images: Sequence[Item]) -> list[str]:
-    """A name for each image that stays when the data set is moved: its path below the folder common to all, its box."""
+    """Return names that stay when the data set is moved: each image's path below the common folder, and its box."""
     paths = [os.path.abspath(path) for path, _ in images]
     common = os.path.commonpath([os.path.dirname(path) for path in paths])
     skipped = len(common.rstrip(os.sep)) + 1
@@ -171,5 +183,5 @@ def image_names(images: Sequence[Item]) -> list[str]:
 
 
 def _from(start: int, total: int, progress: Progress | None) -> Progress | None:
-    """Progress within a part as progress within the whole."""
+    """Return a callback that turns progress within a part into progress within the whole."""
     return None if progress is None else lambda done, _: progress(start + done, total)

@@ -108,11 +108,11 @@ def score(queries_QD: np.ndarray, gallery: Gallery, retrieval_set: RetrievalSet,
 
 
 def _check_counts(queries_QD: np.ndarray, gallery: Gallery, retrieval_set: RetrievalSet) -> None:
-    found = (len(queries_QD), sum(len(part) for part in gallery_parts(gallery, queries_QD.shape[1])))
+    given = (len(queries_QD), sum(len(part) for part in gallery_parts(gallery, queries_QD.shape[1])))
     wanted = (len(retrieval_set.queries), len(retrieval_set.images))
-    if found != wanted:
+    if given != wanted:
         raise ValueError(
-            f"{retrieval_set.name}: descriptors of {found[0]} queries and {found[1]} images; "
+            f"{retrieval_set.name}: descriptors of {given[0]} queries and {given[1]} images; "
             f"it has {wanted[0]} and {wanted[1]}"
         )
 
@@ -133,7 +133,7 @@ def _ranked_exactly(queries_QD: np.ndarray, gallery: Gallery, retrieval_set: Ret
 
 
 def _first_of_panoramas(ranking_K: Indices, size: int) -> Indices:
-    """The best ranked image of each panorama, in order."""
+    """Return the best ranked image of each panorama, in order."""
     ranking_K = ranking_K[ranking_K >= 0]
     if size == 1:
         return ranking_K
@@ -178,7 +178,7 @@ def _places(ranked_Q: Sequence[Ranked], retrieval_set: RetrievalSet) -> Evaluati
 
 
 def _medium(ranked_Q: Sequence[Ranked], retrieval_set: RetrievalSet) -> list[Hits]:
-    """Hits by the positives and the junk as each query states them."""
+    """Return the hits by the positives and the junk that each query states."""
     return [
         ranked.hits(query.positives, query.junk) for ranked, query in zip(ranked_Q, retrieval_set.queries, strict=True)
     ]

@@ -24,7 +24,7 @@ _BLOCK = 2**21
 
 
 def gallery_parts(gallery: Gallery, size: int) -> list[np.ndarray]:
-    """The database as parts N_i×D.
+    """Return the database as parts N_i×D.
 
     Raises:
         ValueError: for a part that is not N_i × `size`.
@@ -37,7 +37,7 @@ def gallery_parts(gallery: Gallery, size: int) -> list[np.ndarray]:
 
 
 def distance_rows(queries_QD: np.ndarray, gallery: Gallery, *, tile: int = _TILE) -> Iterator[np.ndarray]:
-    """The negated inner products with all N images, float32, one row a query, in order.
+    """Yield the negated inner products with all N images, float32, one row per query, in order.
 
     Never more than `tile` numbers are held, or one query's. Equal descriptors get equal distances.
 
@@ -54,7 +54,7 @@ def distance_rows(queries_QD: np.ndarray, gallery: Gallery, *, tile: int = _TILE
 
 
 def blocks(parts: Sequence[np.ndarray], numbers: int = 2**24) -> Iterator[np.ndarray]:
-    """The parts cut into pieces of at most so many `numbers` (64 MiB), or of one row, as contiguous float32."""
+    """Yield the parts in pieces of at most so many `numbers` (64 MiB), or of one row, as contiguous float32."""
     for part in parts:
         rows = max(1, numbers // max(1, part.shape[1]))
         for start in range(0, len(part), rows):
@@ -74,7 +74,7 @@ def _tile(negated_BD: np.ndarray, parts: Sequence[np.ndarray], count: int) -> np
 
 @cache
 def _product(threads: int) -> onnxruntime.InferenceSession:
-    """B×D and N×D → B×N, their inner products, float32.
+    """Return a session that computes inner products, B×D and N×D → B×N, float32.
 
     The BLAS in numpy, and torch's own, choose their kernels by the processor's name, and on one they do not know leave
     half of it idle. ONNX Runtime goes by what the processor says it can do.

@@ -22,10 +22,11 @@ _MOST_TRAINING_VECTORS = 2**17
 
 
 def rank(queries_QD: np.ndarray, database_ND: Gallery, count: int | None = None) -> np.ndarray:
-    """Database indices Q×K, best first, by exact inner product; equal scores rank by lowest index.
+    """Return database indices Q×K, best first, by exact inner product; equal scores rank by lowest index.
 
     Args:
-        queries_QD, database_ND: unit vectors, float32.
+        queries_QD: unit vectors, float32.
+        database_ND: unit vectors, float32.
         count: K, how many to keep; None keeps all N.
     """
     total = sum(len(part) for part in gallery_parts(database_ND, queries_QD.shape[1]))
@@ -37,7 +38,7 @@ def rank(queries_QD: np.ndarray, database_ND: Gallery, count: int | None = None)
 
 
 def build_index(gallery: Gallery, factory: str, *, training_ND: np.ndarray | None = None) -> faiss.Index:
-    """A faiss index over the database, by inner product.
+    """Build a faiss index over the database, by inner product.
 
     Args:
         gallery: the database's unit vectors.
@@ -70,7 +71,15 @@ def build_index(gallery: Gallery, factory: str, *, training_ND: np.ndarray | Non
 
 
 def check_factory(factory: str, size: int) -> None:
-    """Raise ValueError, with faiss's reason, where it knows no index of this description for vectors of this size."""
+    """Check that faiss knows an index of this description for vectors of this size.
+
+    Args:
+        factory: as `build_index` takes it.
+        size: D.
+
+    Raises:
+        ValueError: it does not; with faiss's reason.
+    """
     if factory == EXACT:
         return
     description = factory.partition(";")[0]
@@ -81,7 +90,7 @@ def check_factory(factory: str, size: int) -> None:
 
 
 def search(index: faiss.Index, queries_QD: np.ndarray, count: int) -> np.ndarray:
-    """Database indices Q×K, best first, −1 where the index found fewer; equal scores rank by lowest index.
+    """Return database indices Q×K, best first, −1 where the index has fewer; equal scores rank by lowest index.
 
     On a machine whose faiss sees GPUs they are used, for the kinds of index that they know.
     """
@@ -92,7 +101,7 @@ def search(index: faiss.Index, queries_QD: np.ndarray, count: int) -> np.ndarray
 
 
 def on_gpu(index: faiss.Index) -> faiss.Index:
-    """A copy of the index on all GPUs, or the index itself where faiss sees none or they do not know its kind."""
+    """Return a copy of the index on all GPUs; the index itself where faiss sees none or they cannot hold its kind."""
     if not faiss.get_num_gpus():
         return index
     try:
@@ -102,7 +111,7 @@ def on_gpu(index: faiss.Index) -> faiss.Index:
 
 
 def index_bytes(index: faiss.Index) -> int:
-    """Size in bytes of the file that faiss writes the index to: codes, lists, ids, codebooks and graph.
+    """Return the size in bytes of the file that faiss writes: codes, lists, ids, codebooks and graph.
 
     What a device that serves the index holds in memory, but for the allocator's slack.
     """
@@ -117,7 +126,7 @@ def index_bytes(index: faiss.Index) -> int:
 
 
 def search_ms(index: faiss.Index, queries_QD: np.ndarray, count: int, *, rounds: int = 5) -> float:
-    """Milliseconds to search for one query alone, on one CPU thread: the mean over the queries, in the best round.
+    """Return the milliseconds to search for one query on one CPU thread: mean over queries, in the best round.
 
     Args:
         index: as `build_index` made it.
@@ -149,7 +158,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _skip_polysemous_training(index: faiss.Index) -> None:
-    """It renumbers a product quantizer's codes for a filter that is off, and takes seconds for each byte of a code."""
+    """Switch off a training step that renumbers codes for an unused filter and takes seconds per byte of a code."""
     inner = faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
     if isinstance(inner, faiss.IndexPQ):
         inner.do_polysemous_training = False  # type: ignore[attr-defined]
@@ -165,5 +174,5 @@ def _float32(rows: np.ndarray) -> np.ndarray:
 
 
 def _reason(error: RuntimeError) -> str:
-    """What faiss says, without the place in its source and the condition there."""
+    """Return faiss's message without the line of its source and the condition there."""
     return re.sub(r"^Error in .*?\.(?:cpp|h):\d+: (?:Error: '.*?' failed: )?", "", one_line(error))

@@ -51,7 +51,7 @@ class MarketScores(Scores):
 
 
 def average_precision(ranking: Sequence[int], positives: Collection[int], junk: Collection[int] = ()) -> float:
-    """Average precision by the trapezoid rule of the Oxford buildings evaluator.
+    """Return the average precision by the trapezoid rule of the Oxford buildings evaluator.
 
     Args:
         ranking: database indices, best first; may be truncated.
@@ -65,7 +65,7 @@ def average_precision(ranking: Sequence[int], positives: Collection[int], junk: 
 
 
 def trapezoid(hits: Hits) -> float:
-    """Area under the precision-recall curve, with straight lines between its points; NaN without positives.
+    """Return the area under the precision-recall curve with straight lines between points; NaN without positives.
 
     Σ_i [i/t_i + (i+1)/(t_i+1)] / (2·total), t_i the 0-based rank of the i-th positive, i from 0, the first term being
     1 where t_i = 0.
@@ -82,7 +82,7 @@ def trapezoid(hits: Hits) -> float:
 
 
 def step(hits: Hits) -> float:
-    """Mean over the positives of the precision at their ranks, 0 for those not found; NaN without positives.
+    """Return the mean precision at the ranks of the positives, 0 for those not found; NaN without positives.
 
     The rule of later re-identification libraries; never below `trapezoid`, half to one point above it on Market-1501.
     """
@@ -92,7 +92,7 @@ def step(hits: Hits) -> float:
 
 
 def precision_at(hits: Hits, kappa: int) -> float:
-    """Precision among the first `kappa` ranks, or, if it comes earlier, up to the last positive found.
+    """Return the precision among the first `kappa` ranks or up to the last positive found, whichever is earlier.
 
     So two positives at the first two ranks give 1 at every kappa. NaN without positives, 0 with none found.
 
@@ -108,20 +108,20 @@ def precision_at(hits: Hits, kappa: int) -> float:
 
 
 def classic_scores(hits_Q: Sequence[Hits]) -> Scores:
-    """mAP over the queries that have positives."""
+    """Return the mAP over the queries that have positives."""
     aps_Q = _each(trapezoid, hits_Q)
     return Scores(map=_mean(aps_Q), aps=aps_Q)
 
 
 def revisited_scores(hits_Q: Sequence[Hits], kappas: Sequence[int] = KAPPAS) -> RevisitedScores:
-    """mAP and mean precisions over the queries that have positives, for one of the three protocols."""
+    """Return the mAP and mean precisions over the queries that have positives, for one of the three protocols."""
     aps_Q = _each(trapezoid, hits_Q)
     mp_at = {k: _mean(np.array([precision_at(hits, k) for hits in hits_Q])) for k in kappas}
     return RevisitedScores(map=_mean(aps_Q), aps=aps_Q, mp_at=mp_at)
 
 
 def market_scores(hits_Q: Sequence[Hits]) -> MarketScores:
-    """Both mAPs and the CMC of re-identification. See `MarketScores` for what each is a mean over."""
+    """Return both mAPs and the CMC of re-identification; `MarketScores` says what each is a mean over."""
     # The published evaluation divides by all queries: one without a positive counts as a miss.
     aps_Q = np.nan_to_num(_each(trapezoid, hits_Q), nan=0.0)
     return MarketScores(
@@ -130,13 +130,13 @@ def market_scores(hits_Q: Sequence[Hits]) -> MarketScores:
 
 
 def recalls(hits_Q: Sequence[Hits], ns: Sequence[int] = DEPTHS) -> dict[int, float]:
-    """Share of all queries with a positive among the first n; a query without positives is a miss."""
+    """Return the share of all queries with a positive among the first n; a query without positives is a miss."""
     first_Q = np.array([hits.positions[0] if hits.positions.size else np.inf for hits in hits_Q])
     return {n: _mean((first_Q < n).astype(np.float64)) for n in ns}
 
 
 def evaluate_classic(ranks_QN: np.ndarray, gnd: Sequence[Truth]) -> Scores:
-    """mAP of Oxford5k and Paris6k: queries without positives are left out of the mean (NaN when none is left).
+    """Return the mAP of Oxford5k and Paris6k over the queries with positives; NaN when there is none.
 
     Args:
         ranks_QN: database indices, best first, one row a query; may be truncated to the best K.
@@ -153,7 +153,7 @@ def evaluate_classic(ranks_QN: np.ndarray, gnd: Sequence[Truth]) -> Scores:
 def evaluate_revisited(
     ranks_QN: np.ndarray, gnd: Sequence[Truth], kappas: Sequence[int] = KAPPAS
 ) -> dict[str, RevisitedScores]:
-    """ROxford's and RParis's three protocols, Easy, Medium and Hard, keyed E, M, H.
+    """Score by the three protocols of ROxford and RParis: Easy, Medium and Hard, keyed E, M, H.
 
     Easy: the easy are positives, the hard are junk too. Medium: both are positives. Hard: the hard are positives, the
     easy are junk too. Each leaves its own queries without positives out of its means.
@@ -169,13 +169,13 @@ def evaluate_revisited(
     for ranking, truth in zip(ranks_QN, gnd, strict=True):
         easy, hard, junk = (as_indices(truth.get(kind, ())) for kind in ("easy", "hard", "junk"))
         ranked = ranked_in_list(ranking, as_indices(np.concatenate([easy, hard, junk])))
-        for protocol, found in revisited_hits(ranked, easy, hard, junk).items():
-            hits[protocol].append(found)
+        for protocol, own_hits in revisited_hits(ranked, easy, hard, junk).items():
+            hits[protocol].append(own_hits)
     return {protocol: revisited_scores(hits_Q, kappas) for protocol, hits_Q in hits.items()}
 
 
 def revisited_hits(ranked: Ranked, easy: Indices, hard: Indices, junk: Indices) -> dict[str, Hits]:
-    """One query's hits by each of the three protocols."""
+    """Return one query's hits by each of the three protocols, keyed E, M, H."""
     return {
         "E": ranked.hits(easy, np.concatenate([junk, hard])),
         "M": ranked.hits(np.concatenate([easy, hard]), junk),
@@ -190,15 +190,17 @@ def evaluate_market(
     query_cameras: Sequence[int] | np.ndarray,
     gallery_cameras: Sequence[int] | np.ndarray,
 ) -> MarketScores:
-    """Market-1501's single-query evaluation.
+    """Score by Market-1501's single-query evaluation.
 
     Junk of a query are the gallery's images of its own identity by its own camera, and all of identity −1. Its
     positives are those of its identity by other cameras. Identity 0 and all others are wrong.
 
     Args:
         distance_QN: any distances, least is best; equals rank by lowest index, NaN last.
-        query_pids, query_cameras: identity and camera of the Q queries.
-        gallery_pids, gallery_cameras: those of the N gallery images.
+        query_pids: identities of the Q queries.
+        gallery_pids: identities of the N gallery images.
+        query_cameras: cameras of the Q queries.
+        gallery_cameras: cameras of the N gallery images.
 
     Source: Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015, and its published evaluation.
     Differs from it: the order of equal distances, which it leaves open.
@@ -229,11 +231,12 @@ def evaluate_market(
 def recall_at(
     ranks_QN: np.ndarray, positives: Sequence[Collection[int]], ns: Sequence[int] = DEPTHS
 ) -> dict[int, float]:
-    """Share of all queries with at least one positive among the first n results; one without positives is a miss.
+    """Return the share of queries with a positive among the first n results; one without positives is a miss.
 
     Args:
         ranks_QN: database indices, best first; where they hold fewer than n, the value of the last holds.
         positives: those of each query, as `positives_within` gives them.
+        ns: the depths n.
 
     Source: Arandjelović et al., "NetVLAD: CNN architecture for weakly supervised place recognition", CVPR 2016.
     """
@@ -241,7 +244,7 @@ def recall_at(
 
 
 def positives_within(database_utm: np.ndarray, query_utm: np.ndarray, metres: float = 25.0) -> list[Indices]:
-    """For each query the database images within `metres`, that distance included, as sorted indices.
+    """Return, for each query, the database images within `metres` (inclusive) as sorted indices.
 
     Args:
         database_utm: metres east and north, N×2, float64.
@@ -261,8 +264,8 @@ def positives_within(database_utm: np.ndarray, query_utm: np.ndarray, metres: fl
         return [np.empty(0, dtype=np.int64) for _ in query_Q2]
     largest = max(np.abs(database_N2).max(), np.abs(query_Q2).max())
     radius = metres + 4 * np.spacing(largest)
-    found_Q = cKDTree(database_N2).query_ball_point(query_Q2, radius, return_sorted=True)
-    return [np.array(found, dtype=np.int64) for found in found_Q]
+    near_Q = cKDTree(database_N2).query_ball_point(query_Q2, radius, return_sorted=True)
+    return [np.array(near, dtype=np.int64) for near in near_Q]
 
 
 def _coordinates(whose: str, utm: np.ndarray) -> np.ndarray:

@@ -37,19 +37,23 @@ class Ranked:
     ranks_T: Indices
 
     def hits(self, positives: Collection[int], junk: Collection[int] = ()) -> Hits:
-        """The positives' ranks once the junk is gone; both must be among `images_T`. Junk that is positive is junk."""
+        """Return the positives' ranks without the junk, both among `images_T`; a positive that is junk is junk."""
         positives_P, junk_J = as_indices(positives), as_indices(junk)
-        ranks_P = np.sort(self._found(np.setdiff1d(positives_P, junk_J, assume_unique=True)))
-        before_P = np.searchsorted(np.sort(self._found(junk_J)), ranks_P)
+        ranks_P = np.sort(self._ranks_of(np.setdiff1d(positives_P, junk_J, assume_unique=True)))
+        before_P = np.searchsorted(np.sort(self._ranks_of(junk_J)), ranks_P)
         return Hits(positions=ranks_P - before_P, total=positives_P.size)
 
-    def _found(self, images: Indices) -> Indices:
+    def _ranks_of(self, images: Indices) -> Indices:
         ranks = self.ranks_T[np.searchsorted(self.images_T, images)]
         return ranks[ranks != NOT_FOUND]
 
 
 def as_indices(images: Collection[int]) -> Indices:
-    """A list, set or array of image indices as sorted, unique int64; ValueError for what is no index, as a mask."""
+    """Return a list, set or array of image indices as sorted, unique int64.
+
+    Raises:
+        ValueError: the values are no indices, as a boolean mask.
+    """
     listed = np.asarray(images if isinstance(images, np.ndarray) else list(images))
     if listed.size and (listed.dtype.kind not in "iuf" or np.any(listed != np.floor(listed))):
         raise ValueError(f"image indices are {listed.dtype}, as {listed.flat[0]}; whole numbers are right")
@@ -82,7 +86,7 @@ def ranked_by_distance(distance_N: np.ndarray, images_T: Indices) -> Ranked:
 
 
 def nearest(distance_N: np.ndarray, count: int) -> Indices:
-    """The `count` nearest images, as `np.argsort(distance_N, kind="stable")[:count]` has them; NaN comes last."""
+    """Return the `count` nearest images, as `np.argsort(distance_N, kind="stable")[:count]` would; NaN comes last."""
     if count >= distance_N.size:
         return np.argsort(distance_N, kind="stable")
     bound = np.partition(distance_N, count)[count]
@@ -93,7 +97,7 @@ def nearest(distance_N: np.ndarray, count: int) -> Indices:
 
 
 def best_of_each(distance_N: np.ndarray, size: int) -> tuple[np.ndarray, Indices]:
-    """For groups of `size` consecutive images, the least distance of each and the image that has it."""
+    """Return, for groups of `size` consecutive images, the least distance of each and the image that has it."""
     distance_GS = distance_N.reshape(-1, size)
     distance_GS = np.where(np.isnan(distance_GS), np.inf, distance_GS)
     best_G = distance_GS.argmin(axis=1)

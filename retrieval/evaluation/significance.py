@@ -23,7 +23,7 @@ class Comparison:
 def map_interval(
     aps_Q: np.ndarray, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mAP; queries without positives (NaN) are left out.
+    """Return the percentile bootstrap interval of a mAP; queries without positives (NaN) are left out.
 
     Returns:
         (low, high); (NaN, NaN) when no query is left.
@@ -44,7 +44,7 @@ def map_interval(
 def compare(
     first_Q: np.ndarray, second_Q: np.ndarray, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> Comparison:
-    """Is the second system's mAP above the first's? Average precisions of the same queries, in the same order.
+    """Compare two systems' mAP by the average precisions of the same queries, in the same order.
 
     The interval is the bootstrap's of the differences, the p-value that of the two-sided permutation test: were the
     systems alike, each difference could as well have had the other sign. A query that is NaN for either is left out.
@@ -75,7 +75,7 @@ def compare(
 
 
 def sign_flip_p_value(differences_Q: np.ndarray, *, resamples: int = 1000, seed: int = 0) -> float:
-    """Two-sided p of a mean difference of 0, by random signs; in (0, 1]. The least it can be is 1 / (1 + B)."""
+    """Return the two-sided p-value of a mean difference of 0, by random signs; in [1 / (1 + B), 1]."""
     rng = np.random.default_rng(seed)
     flipped_BQ = rng.integers(2, size=(resamples, differences_Q.size), dtype=np.int8)
     # A sum over all less twice the flipped ones is the sum with their signs turned.

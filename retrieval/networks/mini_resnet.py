@@ -23,7 +23,7 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(out_channels))
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """N×C×H×W → N×O×H/stride×W/stride."""
+        """Return N×O×H/stride×W/stride of N×C×H×W."""
         inner = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x_NCHW)))))
         return F.relu(inner + self.downsample(x_NCHW))
 
@@ -52,6 +52,6 @@ class MiniResNet(nn.Module):
         self.out_channels = width
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W → N×128×H/16×W/16."""
+        """Return feature maps N×128×H/16×W/16 of images N×3×H×W."""
         x = F.relu(self.bn1(self.conv1(images_NCHW)))
         return self.layer3(self.layer2(self.layer1(x)))

@@ -42,14 +42,14 @@ class MultiScale(nn.Module):
         self.power = float(power)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W, normalised as in `retrieval.images.normalise` → N×D."""
+        """Return unit descriptors N×D of images N×3×H×W, normalised by `retrieval.images.normalise`."""
         total_ND = sum(self._described(images_NCHW, scale) for scale in self.scales)
         assert isinstance(total_ND, Tensor)
         mean_ND = total_ND / len(self.scales)
         return F.normalize(mean_ND if self.power == 1 else mean_ND.pow(1 / self.power), dim=1)
 
     def extra_repr(self) -> str:
-        """What no weight tells: part of `retrieval.descriptors.store.weights_digest`."""
+        """Return the settings that no weight holds: part of `retrieval.descriptors.store.weights_digest`."""
         return f"scales={self.scales}, power={self.power}"
 
     def _described(self, images_NCHW: Tensor, scale: float) -> Tensor:
@@ -61,7 +61,7 @@ class MultiScale(nn.Module):
 
 
 def power_of(network: nn.Module) -> float:
-    """The power for `MultiScale`: GeM's exponent where the pooled vector itself is the descriptor, else 1.
+    """Return the power for `MultiScale`: GeM's exponent where the pooled vector is the descriptor, else 1.
 
     The rule of cirtorch: the scales are then pooled as the positions of one feature map are.
     """
@@ -75,7 +75,7 @@ def power_of(network: nn.Module) -> float:
 
 
 def _scaled(side: int, scale: float) -> int:
-    """``floor(scale · side)``, in integers: the exporter to ONNX cannot follow sides that pass through a float."""
+    """Return ``floor(scale · side)`` in integers: the exporter to ONNX cannot follow sides that become floats."""
     ratio = Fraction(scale).limit_denominator(1_000_000)
     return side * ratio.numerator // ratio.denominator
 

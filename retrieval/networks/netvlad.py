@@ -36,7 +36,7 @@ class NetVLAD(nn.Module):
         self._set_assignment_(_START_ALPHA)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """N×C×H×W → N×(K·C), one cluster's residual after another, of unit length."""
+        """Return unit vectors N×(K·C) of N×C×H×W: the residuals of one cluster after another."""
         x_NCHW = F.normalize(x_NCHW, dim=1)
         assignment_NKP = self.assignment(x_NCHW).flatten(2).softmax(dim=1)
         # The sum over positions as a matrix product: the residuals themselves would be N×K×C×P. And bmm, not @, which

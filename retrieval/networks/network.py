@@ -36,14 +36,14 @@ class RetrievalNetwork(nn.Module):
         self.unit_pooled = unit_pooled
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W, normalised as in `retrieval.images.normalise` → N×D."""
+        """Return unit descriptors N×D of images N×3×H×W, normalised by `retrieval.images.normalise`."""
         pooled_NC = self.pooling(self.backbone(images_NCHW))
         if self.unit_pooled:
             pooled_NC = F.normalize(pooled_NC, dim=1)
         return F.normalize(self.projection(pooled_NC), dim=1)
 
     def extra_repr(self) -> str:
-        """What no weight tells: part of `retrieval.descriptors.store.weights_digest`."""
+        """Return the settings that no weight holds: part of `retrieval.descriptors.store.weights_digest`."""
         return f"unit_pooled={self.unit_pooled}"
 
 
@@ -79,7 +79,7 @@ def build_network(
     weights: str | Path | None = None,
     classes: int | None = None,
 ) -> nn.Module:
-    """A retrieval network whose forward gives N×D unit vectors.
+    """Build a retrieval network whose forward pass gives unit vectors N×D.
 
     Args:
         name: one of `BACKBONES`.
@@ -118,5 +118,5 @@ def build_network(
 
 @torch.no_grad()
 def _pooled_size(pooling: nn.Module, channels: int) -> int:
-    """How long the pooled vector is, found by pooling a map of one position."""
+    """Return the length of the pooled vector, by pooling a map of one position."""
     return pooling(torch.zeros(1, channels, 1, 1)).shape[1]

@@ -12,7 +12,7 @@ _RMAC_EPS = 1e-6
 
 
 def gem(x_NCHW: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
-    """Generalised mean over the positions of a feature map: ``mean(clamp(x, eps)^p)^(1/p)``.
+    """Return the generalised mean over a feature map's positions: ``mean(clamp(x, eps)^p)^(1/p)``, N×C.
 
     Returns N×C, not normalised. ``p = 1`` is the mean of the positive parts, ``p → ∞`` the maximum.
 
@@ -25,7 +25,7 @@ def gem(x_NCHW: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
 
 
 def mac(x_NCHW: Tensor) -> Tensor:
-    """Maximum over the positions of a feature map (MAC).
+    """Return the maximum over the positions of a feature map (MAC), N×C.
 
     Returns N×C, not normalised.
 
@@ -35,7 +35,7 @@ def mac(x_NCHW: Tensor) -> Tensor:
 
 
 def spoc(x_NCHW: Tensor) -> Tensor:
-    """Mean over the positions of a feature map (SPoC).
+    """Return the mean over the positions of a feature map (SPoC), N×C.
 
     Returns N×C, not normalised.
 
@@ -46,7 +46,7 @@ def spoc(x_NCHW: Tensor) -> Tensor:
 
 
 def rmac(x_NCHW: Tensor, levels: int = 3) -> Tensor:
-    """Regional maxima (R-MAC): the sum of the unit vectors of the maxima over square regions of a feature map.
+    """Return the sum of the unit vectors of the maxima over square regions of a feature map (R-MAC), N×C.
 
     On level l the regions have side ``floor(2·min(H, W) / (l + 1))``, l of them along the shorter axis and along the
     longer one so many more that neighbours on the first level overlap by about 40 %.
@@ -81,7 +81,7 @@ def rmac(x_NCHW: Tensor, levels: int = 3) -> Tensor:
 
 
 def _extra_regions(height: Tensor, width: Tensor) -> Tensor:
-    """How many regions more the longer axis has: such that neighbours overlap by nearest to 40 %; scalar, 1 to 6."""
+    """Return how many more regions the longer axis has, so that neighbours overlap by about 40 %: scalar, 1 to 6."""
     shorter, longer = torch.minimum(height, width), torch.maximum(height, width)
     gaps = torch.arange(1, _MOST_EXTRA + 1, device=height.device, dtype=height.dtype)
     # Reciprocal and product, not a quotient: the last bit decides ties, as for a map of 5×9.
@@ -91,7 +91,7 @@ def _extra_regions(height: Tensor, width: Tensor) -> Tensor:
 
 
 def _intervals(slots: Tensor, size: int, side: Tensor, count: Tensor) -> Tensor:
-    """Which of `size` positions lie in each of `count` intervals of length `side`, S×size, bool.
+    """Return which of `size` positions lie in each of `count` intervals of length `side`, S×size, bool.
 
     They are spread from the first position to the last. Slots from `count` on hold the whole axis, and so do all when
     `side` is 0: what is taken over them must be finite, for they count for nothing in the end.
@@ -106,14 +106,14 @@ def _intervals(slots: Tensor, size: int, side: Tensor, count: Tensor) -> Tensor:
 
 
 def _region_maxima(x_NCHW: Tensor, rows_SH: Tensor, columns_SW: Tensor) -> Tensor:
-    """Maximum over each pair of a row interval and a column interval, N×C×S×S."""
+    """Return the maximum over each pair of a row interval and a column interval, N×C×S×S."""
     lowest = float("-inf")
     maxima_NCSW = torch.where(rows_SH[:, :, None], x_NCHW[:, :, None], lowest).amax(-2)
     return torch.where(columns_SW, maxima_NCSW[:, :, :, None], lowest).amax(-1)
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """N×C×… → the same, of unit length over C."""
+    """Return the vectors N×C×… with unit length over C."""
     return vectors / (vectors.norm(dim=1, keepdim=True) + _RMAC_EPS)
 
 
@@ -126,11 +126,11 @@ class GeM(nn.Module):
         self.eps = eps
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """N×C×H×W → N×C."""
+        """Return pooled vectors N×C of feature maps N×C×H×W."""
         return gem(x_NCHW, self.p, self.eps)
 
     def extra_repr(self) -> str:
-        """What no weight tells: part of `retrieval.descriptors.store.weights_digest`."""
+        """Return the settings that no weight holds: part of `retrieval.descriptors.store.weights_digest`."""
         return f"eps={self.eps}"
 
 
@@ -138,7 +138,7 @@ class MAC(nn.Module):
     """`mac` as a layer."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """N×C×H×W → N×C."""
+        """Return pooled vectors N×C of feature maps N×C×H×W."""
         return mac(x_NCHW)
 
 
@@ -146,7 +146,7 @@ class SPoC(nn.Module):
     """`spoc` as a layer."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """N×C×H×W → N×C."""
+        """Return pooled vectors N×C of feature maps N×C×H×W."""
         return spoc(x_NCHW)
 
 
@@ -158,9 +158,9 @@ class RMAC(nn.Module):
         self.levels = levels
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """N×C×H×W → N×C."""
+        """Return pooled vectors N×C of feature maps N×C×H×W."""
         return rmac(x_NCHW, self.levels)
 
     def extra_repr(self) -> str:
-        """What no weight tells: part of `retrieval.descriptors.store.weights_digest`."""
+        """Return the settings that no weight holds: part of `retrieval.descriptors.store.weights_digest`."""
         return f"levels={self.levels}"

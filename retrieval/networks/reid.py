@@ -29,16 +29,16 @@ class ReIDNetwork(nn.Module):
         nn.init.normal_(self.classifier.weight, std=_CLASSIFIER_STD)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W, normalised as in `retrieval.images.normalise` → N×D."""
+        """Return unit descriptors N×D of images N×3×H×W, normalised by `retrieval.images.normalise`."""
         return F.normalize(self.neck(self._features(images_NCHW)), dim=1)
 
     def all_outputs(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """N×3×H×W → unit descriptors N×D and the logits of the classes, N×classes."""
+        """Return unit descriptors N×D of images N×3×H×W, and the logits of the classes, N×classes."""
         descriptors_ND, _, logits_NC = self.training_outputs(images_NCHW)
         return descriptors_ND, logits_NC
 
     def training_outputs(self, images_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """N×3×H×W → unit descriptors N×D, the features N×D before the neck, and the logits of the classes.
+        """Return unit descriptors N×D, the features N×D before the neck, and the logits of the classes.
 
         Raises:
             ValueError: one image alone, while the neck measures statistics.

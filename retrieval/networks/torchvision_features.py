@@ -33,7 +33,7 @@ class Features(nn.Module):
         self.out_channels = [module.out_channels for module in self.modules() if isinstance(module, nn.Conv2d)][-1]
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W → N×C×H/32×W/32 (H/16×W/16 without the last pooling)."""
+        """Return N×C×H/32×W/32 of N×3×H×W (H/16×W/16 without the last pooling)."""
         x = images_NCHW
         for module in self.children():
             x = module(x)
@@ -41,7 +41,7 @@ class Features(nn.Module):
 
 
 def resnet_features(name: str) -> Features:
-    """A ResNet without its average pooling and classifier, from a random start.
+    """Build a ResNet without its average pooling and classifier, from a random start.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. Differs from the paper: torchvision
     has the stride of a bottleneck in its 3×3 convolution.
@@ -54,7 +54,7 @@ def resnet_features(name: str) -> Features:
 
 
 def vgg_features(name: str) -> Features:
-    """The convolutions of a VGG or AlexNet without the last max-pooling, so that positions lie 16 pixels apart.
+    """Build the convolutions of a VGG or AlexNet without the last max-pooling: positions lie 16 pixels apart.
 
     Sources: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015;
     Krizhevsky, "One Weird Trick for Parallelizing Convolutional Neural Networks", 2014. Differs from the papers: the
@@ -68,7 +68,7 @@ def vgg_features(name: str) -> Features:
 
 
 def mobilenet_features(name: str) -> Features:
-    """The convolutions of a MobileNet, the last 1×1 among them; average pooling and classifier are dropped.
+    """Build the convolutions of a MobileNet, the last 1×1 included, without average pooling and classifier.
 
     Sources: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018; Howard et al.,
     "Searching for MobileNetV3", ICCV 2019. Differs from the papers: nothing in the part that is kept.
@@ -79,7 +79,7 @@ def mobilenet_features(name: str) -> Features:
 
 
 def published_file(architecture: str) -> Path:
-    """Where the weights that torchvision publishes for a network lie, once they have been fetched."""
+    """Return the file that the weights that torchvision publishes for a network are fetched into."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(_published(architecture).url).path).name
 
 

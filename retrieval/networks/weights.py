@@ -69,18 +69,18 @@ def load_weights(network: nn.Module, weights: str | Path | None) -> None:
         raise ValueError(f"weights file {path} cannot be read: it holds no state dict")
     expected: State = network.state_dict()
     if any(name.startswith("backbone.") for name in state):
-        found = state
+        own_state = state
     elif _is_of_cirtorch(contents, state):
-        found = _completed(_from_cirtorch(network, state, _meta(contents), path), expected)
+        own_state = _completed(_from_cirtorch(network, state, _meta(contents), path), expected)
     else:
-        found = _completed(_from_torchvision(network, state, path), expected)
-    if difference := _difference(found, expected):
+        own_state = _completed(_from_torchvision(network, state, path), expected)
+    if difference := _difference(own_state, expected):
         raise ValueError(f"weights file {path} does not fit the network: {difference}")
-    network.load_state_dict(found)
+    network.load_state_dict(own_state)
 
 
 def published_weights(architecture: str) -> Path:
-    """The file of the ImageNet weights that torchvision publishes for a network, fetched when it is not there yet.
+    """Return the file of torchvision's ImageNet weights for a network, fetched when it is not there yet.
 
     Args:
         architecture: torchvision's name, as "resnet50".
@@ -108,7 +108,7 @@ def _imagenet_file(network: nn.Module) -> Path:
 
 
 def _read(path: Path) -> Any:
-    """What a file holds, read without running anything in it."""
+    """Read a file without running anything in it."""
     if not path.is_file():
         raise ValueError(f"weights file {path} does not exist")
     try:
@@ -123,7 +123,7 @@ def _read(path: Path) -> Any:
 
 
 def _state_in(contents: Any) -> State | None:
-    """The state dict in what a file holds, without the prefix of a network that was trained in parallel."""
+    """Return the state dict in what a file holds, without the prefix of a network that was trained in parallel."""
     for key in ("state_dict", "model"):
         if isinstance(contents, Mapping) and isinstance(contents.get(key), Mapping):
             contents = contents[key]
@@ -136,7 +136,7 @@ def _state_in(contents: Any) -> State | None:
 
 
 def _from_torchvision(network: nn.Module, state: State, path: Path) -> State:
-    """The backbone out of a whole classification network."""
+    """Return the backbone's weights out of a whole classification network."""
     prefix = getattr(network.get_submodule("backbone"), "prefix", "")
     names = {f"{prefix}{name}": f"backbone.{name}" for name in network.get_submodule("backbone").state_dict()}
     unused = [name for name in state if name not in names]
@@ -151,7 +151,7 @@ def _from_torchvision(network: nn.Module, state: State, path: Path) -> State:
 
 
 def _meta(contents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What cirtorch tells of the network; nothing in other files."""
+    """Return what a file of cirtorch says of its network; empty for other files."""
     meta = contents.get("meta")
     return meta if isinstance(meta, Mapping) else {}
 
@@ -161,7 +161,7 @@ def _is_of_cirtorch(contents: Mapping[str, Any], state: State) -> bool:
 
 
 def _from_cirtorch(network: nn.Module, state: State, meta: Mapping[str, Any], path: Path) -> State:
-    """A checkpoint of cirtorch under our names; its layers are numbered in torchvision's order, as ours stand."""
+    """Return a checkpoint of cirtorch under our names; its layers are numbered in torchvision's order, as ours are."""
     _check_cirtorch(network, state, meta, path)
     names = {"pool.p": "pooling.p", "whiten.weight": "projection.weight", "whiten.bias": "projection.bias"}
     for index, (child, layer) in enumerate(network.get_submodule("backbone").named_children()):
@@ -179,9 +179,11 @@ def _check_cirtorch(network: nn.Module, state: State, meta: Mapping[str, Any], p
     """Refuse a checkpoint of another network than this one, saying which settings make that network."""
     if any(name.startswith(("lwhiten.", "pool.rpool.", "pool.whiten.")) for name in state):
         raise ValueError(f"weights file {path} holds a cirtorch network that whitens regions: there is none such here")
-    found = (meta.get("mean", IMAGENET_MEAN), meta.get("std", IMAGENET_STD))
-    if not np.allclose(np.array(found, dtype=float), (IMAGENET_MEAN, IMAGENET_STD)):
-        raise ValueError(f"weights file {path} is for images normalised by mean and deviation {found}: ours differ")
+    normalised = (meta.get("mean", IMAGENET_MEAN), meta.get("std", IMAGENET_STD))
+    if not np.allclose(np.array(normalised, dtype=float), (IMAGENET_MEAN, IMAGENET_STD)):
+        raise ValueError(
+            f"weights file {path} is for images normalised by mean and deviation {normalised}: ours differ"
+        )
     backbone, projection = network.get_submodule("backbone"), network.get_submodule("projection")
     architecture = str(meta.get("architecture", getattr(backbone, "architecture", None)))
     pooling = str(meta.get("pooling", "gem" if "pool.p" in state else "mac"))
@@ -199,19 +201,19 @@ def _check_cirtorch(network: nn.Module, state: State, meta: Mapping[str, Any], p
         raise ValueError(f"weights file {path} holds a cirtorch network that fits [network] with {settings}")
 
 
-def _completed(found: State, expected: State) -> State:
-    """With the network's own counters, and its own heads, which start anew, where a file of others has none."""
+def _completed(loaded: State, expected: State) -> State:
+    """Return the state with the network's own counters and heads where another project's file has none."""
     own = {name: tensor for name, tensor in expected.items() if _COUNTER in name or not name.startswith("backbone.")}
-    return {**own, **found}
+    return {**own, **loaded}
 
 
-def _difference(found: State, expected: State) -> str:
-    """In what two state dicts differ, in a few words; nothing when they fit."""
-    if missing := [name for name in expected if name not in found]:
+def _difference(loaded: State, expected: State) -> str:
+    """Return the difference between two state dicts in a few words; an empty text when they fit."""
+    if missing := [name for name in expected if name not in loaded]:
         return f"it lacks {name_few(missing)}"
-    if strange := [name for name in found if name not in expected]:
+    if strange := [name for name in loaded if name not in expected]:
         return f"it has {name_few(strange)} as well"
     for name, tensor in expected.items():
-        if found[name].shape != tensor.shape:
-            return f"{name} is {tuple(found[name].shape)} in the file and {tuple(tensor.shape)} in the network"
+        if loaded[name].shape != tensor.shape:
+            return f"{name} is {tuple(loaded[name].shape)} in the file and {tuple(tensor.shape)} in the network"
     return ""

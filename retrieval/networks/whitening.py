@@ -44,7 +44,7 @@ class Whitening(nn.Module):
         self.register_buffer("projection_KD", projection_KD.float())
 
     def forward(self, descriptors_ND: Tensor) -> Tensor:
-        """N×D → N×K."""
+        """Return whitened unit descriptors N×K of N×D."""
         return F.normalize(F.linear(descriptors_ND - self.mean_D, self.projection_KD), dim=1)
 
 
@@ -57,12 +57,12 @@ class Whitened(nn.Module):
         self.whitening = whitening
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        """N×3×H×W, normalised as in `retrieval.images.normalise` → N×K."""
+        """Return unit descriptors N×K of images N×3×H×W, normalised by `retrieval.images.normalise`."""
         return self.whitening(self.network(images_NCHW))
 
 
 def fit_pca(descriptors_ND: np.ndarray, size: int | None = None) -> Whitening:
-    """PCA whitening: mean 0, then unit variance along the `size` directions of largest variance, largest first.
+    """Fit PCA whitening: mean 0, then unit variance along the `size` directions of largest variance, largest first.
 
     ``P = diag(λ)^(−1/2) Vᵀ``, λ and V eigenvalues and vectors of the covariance (over N, not N − 1), in float64.
 
@@ -90,7 +90,7 @@ def fit_pca(descriptors_ND: np.ndarray, size: int | None = None) -> Whitening:
 
 
 def fit_lw(descriptors_ND: np.ndarray, pairs_P2: Indices, size: int | None = None) -> Whitening:
-    """Learned whitening (Lw): matching images made alike first, then the `size` directions of largest variance.
+    """Fit learned whitening (Lw): align matching images first, then take the `size` directions of largest variance.
 
     With m the mean of the queries and S the mean of ``(q − p)(q − p)ᵀ`` over the pairs, ``W`` is the inverse of the
     Cholesky factor of S, V the eigenvectors of ``W(X − m)(X − m)ᵀWᵀ`` over all of X, largest eigenvalue first, and
@@ -132,10 +132,12 @@ def fit_whitening(
     images: int,
     seed: int,
 ) -> Whitening:
-    """Whitening of a network's descriptors, fitted to a sample of training images; nothing else is read.
+    """Fit the whitening of a network's descriptors to a sample of training images; no other image is read.
 
     Args:
         describe: the network, multi-scale or not, as it will stand before the whitening.
+        training_set: the images to sample from, and their pairs or classes.
+        reader: how images are read.
         kind: "pca", or "lw" over the set's pairs; where it names none, over images of one class.
         size: K; None keeps the descriptor's size.
         images: how many to describe at most: all where the set has no more.
@@ -159,7 +161,7 @@ def fit_whitening(
 
 
 def _sample_pairs(training_set: TrainingSet, images: int, rng: np.random.Generator) -> Indices:
-    """Pairs in random order, as many as name no more than `images` different images."""
+    """Return as many pairs in random order as name no more than `images` different images."""
     pairs_P2 = training_set.pairs_P2
     if pairs_P2 is None:
         pairs_P2 = _pairs_of_classes(training_set.labels, rng)
@@ -171,7 +173,7 @@ def _sample_pairs(training_set: TrainingSet, images: int, rng: np.random.Generat
 
 
 def _pairs_of_classes(labels_N: Indices, rng: np.random.Generator) -> Indices:
-    """Every image with another one of its class, P×2: its neighbour in a ring of random order."""
+    """Pair every image with another one of its class, P×2: its neighbour in a ring of random order."""
     order_N = rng.permutation(len(labels_N))
     order_N = order_N[np.argsort(labels_N[order_N], kind="stable")]
     rings = np.split(order_N, np.flatnonzero(np.diff(labels_N[order_N])) + 1)
@@ -182,7 +184,7 @@ def _pairs_of_classes(labels_N: Indices, rng: np.random.Generator) -> Indices:
 
 
 def _checked(descriptors_ND: np.ndarray, size: int | None) -> tuple[NDArray[np.float64], int]:
-    """The descriptors in float64, and K."""
+    """Return the descriptors in float64, and K."""
     count, dimensions = descriptors_ND.shape
     size = dimensions if size is None else size
     if not 1 <= size <= dimensions:
@@ -198,7 +200,7 @@ def _checked(descriptors_ND: np.ndarray, size: int | None) -> tuple[NDArray[np.f
 
 
 def _principal(centred_ND: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The `count` largest variances, descending, and their directions as columns."""
+    """Return the `count` largest variances, descending, and their directions as columns."""
     images, dimensions = centred_ND.shape
     if dimensions <= images:
         return _largest(centred_ND.T @ centred_ND / images, count)
@@ -210,7 +212,7 @@ def _principal(centred_ND: NDArray[np.float64], count: int) -> tuple[NDArray[np.
 
 
 def _largest(symmetric_DD: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The `count` largest eigenvalues, descending, and their eigenvectors as columns."""
+    """Return the `count` largest eigenvalues, descending, and their eigenvectors as columns."""
     values_D, vectors_DD = np.linalg.eigh(symmetric_DD)
     return values_D[::-1][:count], vectors_DD[:, ::-1][:, :count]
 

@@ -16,7 +16,7 @@ INPUT, OUTPUT = "images", "descriptors"
 
 
 def to_onnx(network: nn.Module, image_size: ImageSize) -> bytes:
-    """Serialised ONNX model, images N×3×H×W → descriptors N×D, with N, H and W left open.
+    """Export a network as a serialised ONNX model, images N×3×H×W → descriptors N×D, with N, H and W left open.
 
     Args:
         network: left as it is; exported in eval mode on the CPU.
@@ -51,7 +51,7 @@ def to_onnx(network: nn.Module, image_size: ImageSize) -> bytes:
 
 
 def open_session(model: bytes | Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU with a fixed number of threads."""
+    """Open an ONNX Runtime session on the CPU with a fixed number of threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -62,7 +62,7 @@ def open_session(model: bytes | Path, *, threads: int = 1) -> onnxruntime.Infere
 
 
 def describe_in(session: onnxruntime.InferenceSession) -> Describe:
-    """The session as a function from images to descriptors."""
+    """Return the session as a function from images to descriptors."""
 
     def describe(images_NCHW: Tensor) -> np.ndarray:
         (descriptors_ND,) = session.run([OUTPUT], {INPUT: images_NCHW.numpy()})

@@ -33,7 +33,7 @@ class Batch:
     labels_N: Tensor
 
     def through(self, run: Callable[[Tensor], tuple[Tensor, ...]], device: torch.device) -> tuple[Tensor, ...]:
-        """What `run` makes of the images, a row an image, in the order of the labels."""
+        """Run the images and return the outputs, one row per image, in the order of the labels."""
         outputs = [run(stack_NCHW.to(device)) for stack_NCHW in self.stacks]
         if len(outputs) == 1:
             return outputs[0]
@@ -52,7 +52,7 @@ class BatchSource(Protocol):
         """Batches in an epoch."""
 
     def epoch(self, epoch: int, network: nn.Module) -> Iterator[Batch]:
-        """Batches of one epoch; what is asked of the network is asked before the first."""
+        """Yield the batches of one epoch; any use of the network happens before the first."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Batches:
         return self.steps or len(self.training_set.images) // self.size
 
     def epoch(self, epoch: int, network: nn.Module | None = None) -> Iterator[Batch]:
-        """Batches of one epoch with labels of classes, the same for the same seed and epoch."""
+        """Yield the batches of one epoch with labels of classes, the same for the same seed and epoch."""
         count = len(self.training_set.images)
         rng = np.random.default_rng((self.seed, epoch))
         passes = math.ceil(self.steps_per_epoch * self.size / count)
@@ -90,7 +90,7 @@ class Batches:
             yield self.batch(order[step * self.size : (step + 1) * self.size])
 
     def batch(self, chosen_N: Indices, labels_N: Indices | None = None) -> Batch:
-        """These images, with these labels in place of their classes when given."""
+        """Read a batch of these images, with these labels in place of their classes when given."""
         if labels_N is None:
             labels_N = self.training_set.labels[chosen_N]
         images = self.reader.read_many([(self.training_set.images[i], None) for i in chosen_N])
@@ -98,7 +98,7 @@ class Batches:
 
 
 def _stack_by_size(images: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
-    """uint8 images 3×H×W → stacks of equal size, normalised, and the row of each image in them."""
+    """Stack uint8 images 3×H×W by size, normalised; return the stacks and the row of each image in them."""
     of_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for position, image_CHW in enumerate(images):
         of_size[tuple(image_CHW.shape)].append(position)
@@ -118,12 +118,18 @@ def train_epoch(
     penalty: Callable[[], Tensor] | None = None,
     freeze_batchnorm: bool = False,
 ) -> float:
-    """Train on the batches of one epoch, the learning rate moving on after each; returns the mean loss.
+    """Train on the batches of one epoch with a step of the learning rate after each; return the mean loss.
 
     Images of one size pass the network together; where sizes differ, each BatchNorm that is not frozen sees one size
     at a time. (Radenović et al., TPAMI 2018, pass tuples image by image, BatchNorm frozen: the same numbers.)
 
     Args:
+        network: trained in place.
+        loss: trained in place where it has parameters.
+        batches: of the epoch.
+        optimizer: over the parameters of both.
+        rates: the learning rate's schedule, in steps.
+        device: that images and labels are moved to.
         penalty: added to the loss at every step, and part of the mean that is returned.
         freeze_batchnorm: every BatchNorm keeps the statistics that it has, as in evaluation; scale and shift train.
 
@@ -175,7 +181,7 @@ def recalibrate_batchnorm_(network: nn.Module, batches: Iterable[Batch], device:
 
 
 def _of_one_size(stacks: Sequence[Tensor]) -> Tensor:
-    """All images in one stack N×3×H×W, of the size that most of them have."""
+    """Return all images in one stack N×3×H×W, of the size that most of them have."""
     size = max(stacks, key=len).shape[-2:]
     return torch.cat(
         [each if each.shape[-2:] == size else F.interpolate(each, size, mode="bilinear") for each in stacks]

@@ -12,14 +12,14 @@ from retrieval.datasets.base import Indices, TrainingSet
 
 
 def pairs_available(training_set: TrainingSet) -> int:
-    """How many queries an epoch can have: the pairs that are named, or the images that are not alone in their class."""
+    """Return how many queries an epoch can have: the named pairs, or the images that are not alone in their class."""
     if training_set.pairs_P2 is not None:
         return len(training_set.pairs_P2)
     return int(np.count_nonzero(_class_sizes(training_set)[training_set.labels] > 1))
 
 
 def draw_pairs(training_set: TrainingSet, count: int, rng: np.random.Generator) -> Indices:
-    """P×2 random (query, positive) pairs, at most `count`, none drawn twice.
+    """Draw at most `count` random (query, positive) pairs, P×2, none twice.
 
     Where the set names no pairs, a pair is an image and a random other one of its class.
     """
@@ -38,7 +38,7 @@ def draw_pairs(training_set: TrainingSet, count: int, rng: np.random.Generator) 
 
 
 def draw_pool(training_set: TrainingSet, size: int, rng: np.random.Generator) -> Indices:
-    """Sorted indices of `size` random images, or of all: what negatives are looked for among."""
+    """Draw `size` random images, or all, to look for negatives among; returns sorted indices."""
     count = len(training_set.images)
     return np.sort(rng.choice(count, min(size, count), replace=False))
 
@@ -50,7 +50,7 @@ def hardest_negatives(
     similarities_QM: NDArray[np.float32],
     count: int,
 ) -> list[Indices]:
-    """For each pair, up to `count` images of the pool, the query's most similar first.
+    """Return, for each pair, up to `count` images of the pool, the query's most similar first.
 
     Never of the query's class or the positive's, never within `negative_metres` of the query, and at most one of a
     class; equally similar ones in the order of the pool. Fewer than `count` where the pool has no more classes.

@@ -37,7 +37,7 @@ class ClassBatches:
         return self.plain.steps or max(1, len(self.plain.training_set.images) // size)
 
     def epoch(self, epoch: int, network: nn.Module | None = None) -> Iterator[Batch]:
-        """Batches of one epoch with labels of classes, the same for the same seed and epoch."""
+        """Yield the batches of one epoch with labels of classes, the same for the same seed and epoch."""
         rng = np.random.default_rng((self.plain.seed, epoch))
         members = self._members()
         width = self._width(members)
@@ -49,14 +49,14 @@ class ClassBatches:
             yield self.plain.batch(np.concatenate([self._draw(members[i], rng) for i in few]))
 
     def _width(self, members: list[Indices]) -> int:
-        """Classes in a batch."""
+        """Return the number of classes in a batch."""
         return min(self.classes_per_batch, len(members))
 
     def _draw(self, members: Indices, rng: np.random.Generator) -> Indices:
         return rng.choice(members, self.images_per_class, replace=len(members) < self.images_per_class)
 
     def _members(self) -> list[Indices]:
-        """The images of each class that has at least two."""
+        """Return the images of each class that has at least two."""
         labels_N = self.plain.training_set.labels
         by_class = np.split(np.argsort(labels_N, kind="stable"), np.cumsum(np.bincount(labels_N))[:-1])
         return [members for members in by_class if len(members) > 1]

@@ -52,7 +52,7 @@ class TupleBatches:
         return self.plain.steps or min(self.queries, pairs_available(self.plain.training_set)) // self.size
 
     def epoch(self, epoch: int, network: nn.Module) -> Iterator[Batch]:
-        """Batches of one epoch, the same for the same weights, seed and epoch; leaves the network in eval mode."""
+        """Return the batches of one epoch, the same for the same weights and seed; leaves the network in eval mode."""
         rng = np.random.default_rng((self.plain.seed, epoch))
         needed = min(self.queries, self.steps_per_epoch * self.size)
         tuples = self._mine(network, needed, rng)
@@ -62,7 +62,7 @@ class TupleBatches:
         return (self._batch([tuples[i] for i in order[start : start + self.size]]) for start in steps)
 
     def _mine(self, network: nn.Module, count: int, rng: np.random.Generator) -> list[Indices]:
-        """Up to `count` tuples, each the indices of query, positive, negatives."""
+        """Mine up to `count` tuples, each the indices of query, positive and negatives."""
         training_set = self.plain.training_set
         pairs_T2 = draw_pairs(training_set, count, rng)
         pool_M = draw_pool(training_set, self.pool, rng)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet
 from retrieval.datasets.format import SPLITS, Format, Reading, Source
-from retrieval.datasets.listing import check_found, check_inside, find_on_disk
+from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk
 from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
 from retrieval.datasets.safe_readers.matlab import read_struct, strings
 
@@ -40,14 +40,26 @@ def load_dbstruct(mat: Path, *, panoramas: bool = False) -> RetrievalSet:
     Where a file has time stamps (TokyoTM, whose queries are images of its database, too), database images of the
     query's own time are junk: they are taken out of its results, as in Arandjelović et al., CVPR 2016.
 
-    Raises ValueError of one line: for a file that cannot be read as a dbStruct, folders or images that are not there
-    (counted), lists and coordinates of unequal length, and panoramas of a database that is no multiple of 12.
+    Args:
+        mat: the file of the split.
+        panoramas: whether 12 images are one panorama.
+
+    Raises:
+        ValueError: the file cannot be read as a dbStruct, folders or images are not there (counted), lists and
+            coordinates are of unequal length, or a database of panoramas is no multiple of 12; one line.
     """
     return places_to_rank(_read(mat), panorama=CUTOUTS if panoramas else 1)
 
 
 def load_dbstruct_training(mat: Path) -> TrainingSet:
-    """Read a split to train on: see `places_to_train_on`. Raises ValueError as `load_dbstruct` does."""
+    """Read a split to train on: see `retrieval.datasets.places.places_to_train_on`.
+
+    Args:
+        mat: the file of the split.
+
+    Raises:
+        ValueError: as `load_dbstruct`.
+    """
     return places_to_train_on(_read(mat))
 
 
@@ -59,12 +71,12 @@ def _read(mat: Path) -> Places:
     query_root = _folder(mat, _QUERY_FOLDERS + (_DATABASE_FOLDERS if times else ()), queries, or_bare=False)
     root = Path(os.path.commonpath([database_root, query_root]))
     names = _below(root, database_root, database) + _below(root, query_root, queries)
-    found = check_found(mat, root, names, find_on_disk(root, names, any_suffix=True))
+    on_disk = check_on_disk(mat, root, names, find_on_disk(root, names, any_suffix=True))
     return Places(
         mat.stem,
         root,
-        found[: len(database)],
-        found[len(database) :],
+        on_disk[: len(database)],
+        on_disk[len(database) :],
         _coordinates(mat, database_utm, len(database)),
         _coordinates(mat, query_utm, len(queries)),
         _times(mat, times, len(database), len(queries)),
@@ -72,17 +84,19 @@ def _read(mat: Path) -> Places:
 
 
 def _fields(mat: Path, struct: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Names and coordinates of the database, names and coordinates of the queries, and the times of both, if any."""
+    """Return names and coordinates of the database, those of the queries, and the times of both, if any."""
     if all(name in struct for name in _FIELDS):
         named = _FIELDS + (_TIMES if all(name in struct for name in _TIMES) else ())
         return [np.asarray(struct[name]) for name in named]
     values = [np.asarray(value) for value in struct.values()]
     for positions in (_POSITIONS, _POSITIONS_WITH_TIMES):
         if len(values) > max(positions):
-            found = [values[position] for position in positions]
+            chosen = [values[position] for position in positions]
             # Names are cells of texts, coordinates and times plain numbers.
-            if [value.dtype.kind in "OU" for value in found] == [True, False, True, False, False, False][: len(found)]:
-                return found
+            if [value.dtype.kind in "OU" for value in chosen] == [True, False, True, False, False, False][
+                : len(chosen)
+            ]:
+                return chosen
     raise ValueError(f"{mat}: dbStruct has the fields {', '.join(struct)}; {', '.join(_FIELDS)} are needed")
 
 
@@ -98,7 +112,7 @@ def _names(mat: Path, cell: NDArray[Any]) -> list[str]:
 
 
 def _folder(mat: Path, known: tuple[str, ...], names: list[str], *, or_bare: bool) -> Path:
-    """Where the images lie: a folder of a known name beside the file or one above it, or `or_bare` without one.
+    """Return where the images lie: a folder of a known name beside the file or one above it, or none with `or_bare`.
 
     Only the database may be bare: the queries of Pitts250k have the names of database images, and would be found there.
     """
@@ -118,7 +132,7 @@ def _below(root: Path, folder: Path, names: list[str]) -> list[str]:
 
 
 def _coordinates(mat: Path, utm_2N: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """Metres east and north, N×2, of the 2×N that MATLAB has."""
+    """Return metres east and north, N×2, from the 2×N that MATLAB has."""
     if utm_2N.shape != (2, count) or utm_2N.dtype.kind not in "fiu":
         raise ValueError(
             f"{mat}: {count} images have {utm_2N.dtype} coordinates of shape {utm_2N.shape}; (2, {count}) is right"
@@ -127,7 +141,7 @@ def _coordinates(mat: Path, utm_2N: NDArray[Any], count: int) -> NDArray[np.floa
 
 
 def _times(mat: Path, times: list[NDArray[Any]], *counts: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """When the database images and the queries were taken, in the file's own unit; None where it does not say."""
+    """Return when database images and queries were taken, in the file's own unit; None where it does not say."""
     if not times:
         return None
     if [time.size for time in times] != list(counts) or any(time.dtype.kind not in "fiu" for time in times):

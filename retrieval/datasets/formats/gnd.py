@@ -57,8 +57,13 @@ def load_gnd(root: Path, name: str | None = None) -> RetrievalSet:
 
     The .mat counts images from 1. Its boxes, like those of the pickle, count pixels from 0.
 
-    Raises ValueError of one line, with the file, when it is missing or damaged, when a key, an index or a box is wrong,
-    or when it names images that are not there.
+    Args:
+        root: the folder of the set.
+        name: of the file between `gnd_` and its suffix.
+
+    Raises:
+        ValueError: the file is missing or damaged, a key, an index or a box is wrong, or it names images that are not
+            there; one line, with the file.
     """
     file = _find(root, name)
     truth = _read_pickle(file) if file.suffix == ".pkl" else _read_mat(file)
@@ -90,16 +95,16 @@ def load_gnd(root: Path, name: str | None = None) -> RetrievalSet:
 
 
 def _find(root: Path, name: str | None) -> Path:
-    """The file to read: that of the name, or the only one there is."""
-    found = [path for suffix in ("pkl", "mat") for path in sorted(root.glob(f"gnd_*.{suffix}"))]
+    """Return the file to read: the one of that name, or the only one there is."""
+    files = [path for suffix in ("pkl", "mat") for path in sorted(root.glob(f"gnd_*.{suffix}"))]
     if name is not None:
-        found = [path for path in found if path.stem == f"gnd_{name}"]
-    if not found:
+        files = [path for path in files if path.stem == f"gnd_{name}"]
+    if not files:
         raise ValueError(f"{root} holds no gnd_{name or '<name>'}.pkl or .mat; it must hold the ground truth")
-    names = sorted({path.stem for path in found})
+    names = sorted({path.stem for path in files})
     if len(names) > 1:
         raise ValueError(f"{root} holds {len(names)} ground truths: {name_few(names)}; name one of them")
-    return found[0]
+    return files[0]
 
 
 def _read_pickle(file: Path) -> _Truth:
@@ -142,7 +147,7 @@ def _texts(file: Path, key: str, names: Any) -> list[str]:
 
 
 def _answers(file: Path, number: int, entry: Mapping[str, Any], first: int) -> _Answers:
-    """One entry of gnd; `first` is the index that the file gives to the first image."""
+    """Return one entry of gnd; `first` is the index that the file gives to the first image."""
     kinds = _REVISITED if {"easy", "hard"} <= entry.keys() else _CLASSIC
     if kinds[0] not in entry:
         held = sorted(map(str, entry))
@@ -155,7 +160,7 @@ def _answers(file: Path, number: int, entry: Mapping[str, Any], first: int) -> _
 
 
 def _whole(values: Any) -> Indices:
-    """A row of integers, from a list or array of any shape and number type."""
+    """Return a row of integers from a list or array of any shape and number type."""
     array = np.asarray(values).ravel()
     if array.size == 0:
         return _NONE
@@ -172,7 +177,7 @@ def _in_range(indices: Indices, count: int) -> Indices:
 
 
 def _box(corners: Any) -> Box | None:
-    """The box; None where there is none, as in sets whose queries are whole images."""
+    """Return the box; None where there is none, as in sets whose queries are whole images."""
     values = [] if corners is None else np.asarray(corners, dtype=np.float64).ravel().tolist()
     if not values:
         return None
@@ -182,7 +187,7 @@ def _box(corners: Any) -> Box | None:
 
 
 def _paths_of(truth: _Truth, folder: Path) -> dict[str, str]:
-    """The file of every image that is named, below `folder`."""
+    """Return the file of every image that is named, below `folder`."""
     names = list_images(folder)
     there, by_stem = set(names), index_by_stem(names)
     paths: dict[str, str] = {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
-from retrieval.datasets.listing import check_found, check_inside, find_on_disk
+from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk
 from retrieval.text import name_few
 
 
@@ -29,7 +29,7 @@ class _Manifest:
     splits: list[str]
 
     def rows(self, split: str) -> _Rows:
-        """The rows of a split in the order of the file, each image once."""
+        """Return the rows of a split in the order of the file, each image once."""
         chosen = [row for row, name in enumerate(self.splits) if name == split]
         paths = [self.paths[row] for row in chosen]
         repeated = [path for path, count in Counter(paths).items() if count > 1]
@@ -38,13 +38,17 @@ class _Manifest:
         return _Rows(paths, self.labels_N[chosen])
 
     def check_there(self, paths: list[str]) -> None:
-        """Raises ValueError of one line unless they are files below the manifest's folder."""
+        """Check that paths are those of files below the manifest's folder.
+
+        Raises:
+            ValueError: one is not; one line.
+        """
         check_inside(self.file, paths)
         root = self.file.parent
-        check_found(self.file, root, paths, find_on_disk(root, paths))
+        check_on_disk(self.file, root, paths, find_on_disk(root, paths))
 
     def no_split(self, split: str) -> ValueError:
-        """The error that a split has no rows."""
+        """Return the error for a split without rows."""
         there = name_few([repr(name) for name in sorted(set(self.splits))]) or "none"
         return ValueError(f"{self.file} has no row of split {split!r}; its splits are {there}")
 
@@ -56,8 +60,15 @@ def load_manifest(file: Path, split: str = "test") -> RetrievalSet:
     own image, where it is in the database, is junk. Scored by the classic protocol.
 
     The file has the columns `path` (relative to its folder), `label` (texts or integers) and `split`; others are left
-    alone. Raises ValueError of one line: for a file that is no Parquet, a column that is missing or of another type, an
-    empty field, a split without rows or queries, an image listed twice, and images that are not there, counted.
+    alone.
+
+    Args:
+        file: the manifest.
+        split: of the database.
+
+    Raises:
+        ValueError: the file is no Parquet, a column is missing or of another type, a field is empty, the split has no
+            rows or no queries, an image is listed twice, or images are not there (counted); one line.
     """
     manifest = _read(file)
     database, queries = manifest.rows(split), manifest.rows(f"{split}_query")
@@ -74,7 +85,12 @@ def load_manifest(file: Path, split: str = "test") -> RetrievalSet:
 def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
     """Read the rows of `split` as labelled images; classes are in the order of the labels.
 
-    Raises ValueError as `load_manifest` does.
+    Args:
+        file: the manifest.
+        split: of the rows.
+
+    Raises:
+        ValueError: as `load_manifest`.
     """
     manifest = _read(file)
     rows = manifest.rows(split)
@@ -106,13 +122,13 @@ def _ask(file: Path, database: _Rows, queries: _Rows) -> tuple[Query, ...]:
     sorted_labels = database.labels_N[order]
     starts = np.searchsorted(sorted_labels, queries.labels_N, side="left")
     ends = np.searchsorted(sorted_labels, queries.labels_N, side="right")
-    found = []
+    asked = []
     for path, start, end in zip(queries.paths, starts, ends, strict=True):
         itself = index_of.get(path, -1)
         same = order[start:end]
         junk = np.array([itself] if itself >= 0 else [], dtype=np.int64)
-        found.append(Query(path, file.parent / path, None, positives=same[same != itself], junk=junk))
-    return tuple(found)
+        asked.append(Query(path, file.parent / path, None, positives=same[same != itself], junk=junk))
+    return tuple(asked)
 
 
 def _find_sign(path: Path) -> Path | None:

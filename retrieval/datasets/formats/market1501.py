@@ -37,7 +37,7 @@ class _Sightings:
     cameras_N: Indices
 
     def only(self, wanted: np.ndarray) -> "_Sightings":
-        """Those that `wanted` says: indices, or a boolean each."""
+        """Return some of the sightings: `wanted` holds their indices, or a boolean for each."""
         chosen = np.arange(len(self.names))[wanted]
         return _Sightings([self.names[i] for i in chosen], self.pids_N[chosen], self.cameras_N[chosen])
 
@@ -60,8 +60,13 @@ def load_market(root: Path, split: str = "test", distractors: bool = False) -> R
     beginning with the first. All their images are the database; the first of each before each camera is a query too,
     and junk to itself by the rule above.
 
-    Raises ValueError of one line for a missing or empty folder, files that are not named by the rule, and a query of
-    nobody.
+    Args:
+        root: the folder of the set.
+        split: `test`, or `val`.
+        distractors: whether the images of `images/` are added.
+
+    Raises:
+        ValueError: a folder is missing or empty, files are not named by the rule, or a query shows nobody; one line.
     """
     if split == "test":
         database, queries = _read(root, _TEST), _read(root, _QUERY)
@@ -81,7 +86,14 @@ def load_market_training(root: Path, split: str = "train") -> TrainingSet:
     """Read the training images, an identity a class, in the order of pids; images of nobody (pid 0, -1) are left out.
 
     `train` is without the identities that `load_market` holds out for `val`; `train_all` is all, as published figures
-    are trained. Raises ValueError of one line as `load_market` does, and when no identity is left.
+    are trained.
+
+    Args:
+        root: the folder of the set.
+        split: `train` or `train_all`.
+
+    Raises:
+        ValueError: as `load_market`, and when no identity is left.
     """
     if split not in ("train", "train_all"):
         raise ValueError(f"{root}: split {split!r} is not for training; train or train_all is right")
@@ -95,16 +107,16 @@ def load_market_training(root: Path, split: str = "train") -> TrainingSet:
 
 
 def _find(root: Path, folder: str) -> str:
-    """The name below `root` of a folder that lies there or in a folder that the archive makes."""
+    """Return the name below `root` of a folder that lies there or in a folder that the archive makes."""
     names = (f"{inner}/{folder}" if inner else folder for inner in _INNER)
-    found = next((name for name in names if (root / name).is_dir()), None)
-    if found is None:
+    inside = next((name for name in names if (root / name).is_dir()), None)
+    if inside is None:
         raise ValueError(f"{root} holds no {folder}/; it must lie there or in {_INNER[1]}/")
-    return found
+    return inside
 
 
 def _read(root: Path, folder: str) -> _Sightings:
-    """All images of a folder but those of pid -1."""
+    """Return all images of a folder except those of pid -1."""
     inside = _find(root, folder)
     names = list_folder(root, inside, _SUFFIXES)
     if not names:
@@ -117,13 +129,13 @@ def _read(root: Path, folder: str) -> _Sightings:
             "0002_c1s1_000451_03.jpg would be right"
         )
     numbers_N2 = np.array([match.groups() for match in matches if match], dtype=np.int64)
-    found = _Sightings(names, numbers_N2[:, 0], numbers_N2[:, 1] - 1)
-    return found.only(found.pids_N != _JUNK)
+    sightings = _Sightings(names, numbers_N2[:, 0], numbers_N2[:, 1] - 1)
+    return sightings.only(sightings.pids_N != _JUNK)
 
 
 def _people(root: Path) -> _Sightings:
-    found = _read(root, _TRAIN)
-    people = found.only(found.pids_N > _NOBODY)
+    sightings = _read(root, _TRAIN)
+    people = sightings.only(sightings.pids_N > _NOBODY)
     if not people.names:
         raise ValueError(f"{root}: {_TRAIN} shows nobody, all pids are 0 or -1; identities from 1 on are needed")
     return people
@@ -134,7 +146,7 @@ def _held_out(pids_N: Indices) -> np.ndarray:
 
 
 def _first_of_each(people: _Sightings) -> Indices:
-    """The first image by name of each person before each camera."""
+    """Return the first image by name of each person before each camera."""
     _, first = np.unique(np.stack([people.pids_N, people.cameras_N], axis=1), axis=0, return_index=True)
     return np.sort(first)
 
@@ -148,16 +160,16 @@ def _retrieval_set(name: str, root: Path, database: _Sightings, queries: _Sighti
     sorted_pids = database.pids_N[order]
     starts = np.searchsorted(sorted_pids, queries.pids_N, side="left")
     ends = np.searchsorted(sorted_pids, queries.pids_N, side="right")
-    found = []
+    asked = []
     for query, camera, start, end in zip(queries.names, queries.cameras_N, starts, ends, strict=True):
         same = order[start:end]
         beside = database.cameras_N[same] == camera
         stem = query.rpartition("/")[2].rpartition(".")[0]
-        found.append(Query(stem, root / query, None, positives=same[~beside], junk=same[beside]))
+        asked.append(Query(stem, root / query, None, positives=same[~beside], junk=same[beside]))
     return RetrievalSet(
         name,
         Images(root, database.names),
-        tuple(found),
+        tuple(asked),
         protocol="market",
         cameras=(database.cameras_N, queries.cameras_N),
     )

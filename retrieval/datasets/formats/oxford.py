@@ -63,8 +63,13 @@ def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
     holds a line twice. Oxford's published query files, and only they, write `oxc1_` before the image name. Box
     corners are floats.
 
-    Raises ValueError of one line, with the file and what would be right, for a missing folder or file, a
-    malformed query line, an image that is named but not there, and one that is positive and junk at once.
+    Args:
+        root: the folder of the set.
+        name: of the set.
+
+    Raises:
+        ValueError: a folder or file is missing, a query line is malformed, an image is named but not there, or one is
+            positive and junk at once; one line, with the file and what would be right.
     """
     corrupt = PARIS_CORRUPT | _corrupt_names(root / "corrupt.txt")
     names = _list_names(root / "jpg", corrupt)
@@ -90,12 +95,12 @@ def _corrupt_names(path: Path) -> frozenset[str]:
 
 
 def _list_names(folder: Path, corrupt: frozenset[str]) -> list[str]:
-    found = list_images(folder, suffixes=(".jpg",))
-    names = [name for name in found if stem(name) not in corrupt]
+    listed = list_images(folder, suffixes=(".jpg",))
+    names = [name for name in listed if stem(name) not in corrupt]
     if not names:
         raise ValueError(f"{folder} is missing or holds no .jpg file; it must hold the images of the database")
-    if len(names) < len(found):
-        _log.info("%s: corrupt files left out: %d", folder, len(found) - len(names))
+    if len(names) < len(listed):
+        _log.info("%s: corrupt files left out: %d", folder, len(listed) - len(names))
     repeated = [name for name, count in Counter(map(stem, names)).items() if count > 1]
     if repeated:
         raise ValueError(
@@ -106,19 +111,19 @@ def _list_names(folder: Path, corrupt: frozenset[str]) -> list[str]:
 
 
 def _query_stems(folder: Path) -> list[str]:
-    """`all_souls_1` for each query, all four of whose files are there."""
-    found: dict[str, set[str]] = {}
+    """Return the query names, as `all_souls_1`, after checking that all four files of each are there."""
+    kinds_of: dict[str, set[str]] = {}
     for path in folder.glob("*.txt"):
         # Places have underscores in their names, so only the last one divides.
         query, _, kind = path.stem.rpartition("_")
         if kind in _KINDS:
-            found.setdefault(query, set()).add(kind)
-    if not found:
+            kinds_of.setdefault(query, set()).add(kind)
+    if not kinds_of:
         raise ValueError(f"{folder} is missing or holds no query; each query needs <place>_<n>_query.txt")
-    missing = [f"{query}_{kind}.txt" for query in sorted(found) for kind in _KINDS if kind not in found[query]]
+    missing = [f"{query}_{kind}.txt" for query in sorted(kinds_of) for kind in _KINDS if kind not in kinds_of[query]]
     if missing:
         raise ValueError(f"{folder} lacks {name_few(missing)}; each query needs its _query, _good, _ok and _junk file")
-    return sorted(found)
+    return sorted(kinds_of)
 
 
 def _read_query_files(folder: Path, query: str, corrupt: frozenset[str]) -> _QueryFiles:

@@ -33,7 +33,7 @@ class _Database:
 
 
 def image_name(name: str) -> str:
-    """Where an image lies below the root: in folders by its name's last six letters, the last two first."""
+    """Return an image's path below the root: in folders by its name's last six letters, the last two first."""
     return f"ims/{name[-2:]}/{name[-4:-2]}/{name[-6:-4]}/{name}"
 
 
@@ -41,8 +41,15 @@ def load_sfm_training(root: Path, split: str = "train") -> TrainingSet:
     """Read one database to train on: classes are the 3-D models, pairs are (query, positive) as they are listed.
 
     From Radenović et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018. Negatives are images
-    of other models, which is what classes say. Raises ValueError of one line, with the file, when it is missing,
-    damaged or of another form, when it has no such split, or when it names images that are not there.
+    of other models, which is what classes say.
+
+    Args:
+        root: the folder of the set.
+        split: `train` or `val`.
+
+    Raises:
+        ValueError: the file is missing, damaged or of another form, has no such split, or names images that are not
+            there; one line, with the file.
     """
     database = _read(root, split)
     models, labels = np.unique(database.clusters_N, return_inverse=True)
@@ -54,7 +61,14 @@ def load_sfm_queries(root: Path, split: str = "val") -> RetrievalSet:
 
     The rest of its 3-D model is junk, and so is the query itself: a model holds pictures of all its sides, and only
     the pairs are known to show the same. Differs from the paper: it does not rank its validation images, but takes the
-    loss over their tuples. Raises ValueError as `load_sfm_training` does.
+    loss over their tuples.
+
+    Args:
+        root: the folder of the set.
+        split: `val` or `train`.
+
+    Raises:
+        ValueError: as `load_sfm_training`.
     """
     database = _read(root, split)
     # Both stable, so that pairs of a query and images of a model are slices.
@@ -62,15 +76,15 @@ def load_sfm_queries(root: Path, split: str = "val") -> RetrievalSet:
     queries, starts = np.unique(pairs_P2[:, 0], return_index=True)
     by_model = np.argsort(database.clusters_N, kind="stable")
     models_N = database.clusters_N[by_model]
-    found = []
+    asked = []
     for query, positives in zip(queries.tolist(), np.split(pairs_P2[:, 1], starts[1:]), strict=True):
         answers = np.setdiff1d(positives, [query])
         model = database.clusters_N[query]
         beside = by_model[np.searchsorted(models_N, model) : np.searchsorted(models_N, model, side="right")]
         junk = np.setdiff1d(beside, answers)
-        found.append(Query(database.names[query], database.images[query], None, positives=answers, junk=junk))
+        asked.append(Query(database.names[query], database.images[query], None, positives=answers, junk=junk))
     try:
-        return RetrievalSet(f"{root.resolve().name}_{split}", database.images, tuple(found))
+        return RetrievalSet(f"{root.resolve().name}_{split}", database.images, tuple(asked))
     except ValueError as error:
         raise ValueError(f"{database.file}: {error}") from error
 
@@ -96,21 +110,21 @@ def _read(root: Path, split: str) -> _Database:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name makes folders of its letters and leads out of none."""
+    """Return whether a name is long enough to make folders of its letters and leads out of none."""
     return len(name) >= 6 and "/" not in name and ".." not in name
 
 
 def _find(root: Path) -> Path:
-    """The pickle named as the folder, or else the only one that is not for whitening."""
+    """Return the pickle named as the folder, or else the only one that is not for whitening."""
     named = root / f"{root.resolve().name}.pkl"
     if named.is_file():
         return named
-    found = [path for path in sorted(root.glob("*.pkl")) if not path.stem.endswith("-whiten")]
-    if len(found) != 1:
+    candidates = [path for path in sorted(root.glob("*.pkl")) if not path.stem.endswith("-whiten")]
+    if len(candidates) != 1:
         raise ValueError(
-            f"{root} holds {len(found)} lists of images; it must hold {named.name}, or one other .pkl file"
+            f"{root} holds {len(candidates)} lists of images; it must hold {named.name}, or one other .pkl file"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _row(file: Path, key: str, values: Any) -> Indices:

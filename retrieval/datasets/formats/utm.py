@@ -18,8 +18,14 @@ from retrieval.text import name_few
 def load_utm_folder(root: Path, split: str = "test") -> RetrievalSet:
     """Read a split to rank, images in the order of their paths; right answers are at most 25 m away.
 
-    Of a name only the first two fields are read, metres east and north. Raises ValueError of one line for a folder that
-    is missing or holds no image, and for names without coordinates.
+    Of a name only the first two fields are read, metres east and north.
+
+    Args:
+        root: the folder of the set.
+        split: `train`, `val` or `test`.
+
+    Raises:
+        ValueError: a folder is missing or holds no image, or a name has no coordinates; one line.
     """
     return places_to_rank(_read(root, split, needs_queries=True))
 
@@ -27,7 +33,12 @@ def load_utm_folder(root: Path, split: str = "test") -> RetrievalSet:
 def load_utm_training(root: Path, split: str = "train") -> TrainingSet:
     """Read a split to train on: see `places_to_train_on`. The folder `queries` may be missing.
 
-    Raises ValueError as `load_utm_folder` does.
+    Args:
+        root: the folder of the set.
+        split: `train`, `val` or `test`.
+
+    Raises:
+        ValueError: as `load_utm_folder`.
     """
     return places_to_train_on(_read(root, split, needs_queries=False))
 
@@ -49,13 +60,13 @@ def _read(root: Path, split: str, *, needs_queries: bool) -> Places:
 
 
 def _coordinates(base: Path, names: list[str]) -> NDArray[np.float64]:
-    """Metres east and north, N×2."""
-    found, strange = [], []
+    """Return metres east and north, N×2."""
+    metres, strange = [], []
     for name in names:
         # Of the file's name alone: a folder above it may have an @ too.
         fields = name.rpartition("/")[2].split("@")
         try:
-            found.append((float(fields[1]), float(fields[2])))
+            metres.append((float(fields[1]), float(fields[2])))
         except (IndexError, ValueError):
             strange.append(name)
     if strange:
@@ -63,7 +74,7 @@ def _coordinates(base: Path, names: list[str]) -> NDArray[np.float64]:
             f"{base} holds {len(strange)} images without coordinates in their names: {name_few(strange)}; "
             "@<east>@<north>@...@.jpg in metres would be right"
         )
-    return np.array(found, dtype=np.float64).reshape(-1, 2)
+    return np.array(metres, dtype=np.float64).reshape(-1, 2)
 
 
 def _splits(path: Path) -> tuple[str, ...]:

@@ -181,7 +181,7 @@ def _draw_texture(brush: _Brush, house: House) -> None:
 
 
 def _draw_storey(brush: _Brush, house: House, row: int) -> None:
-    """One row of windows; the door stands in the lowest."""
+    """Draw one row of windows, and the door in the lowest."""
     height = (1.0 - house.eaves) / house.style.storeys
     width = 0.92 / house.style.columns
     top = house.eaves + row * height

@@ -114,8 +114,10 @@ def write_mini(
     Everything is written beside `out` and renamed at the end, so `out` is never half there. `progress` is
     called after each image with the number of images written and their total. The same seed and settings draw
     the same pixels (with the same Pillow and NumPy), whatever the `format`: `mini`, or one of
-    `retrieval.datasets.miniature.formats.registry`. Raises ValueError for an unknown one, and when `out` holds anything
-    else.
+    `retrieval.datasets.miniature.formats.registry`.
+
+    Raises:
+        ValueError: the format is unknown, or `out` holds anything else.
     """
     if format != _AS_DRAWN and format not in WRITERS:
         raise ValueError(f"unknown format {format!r}; known are {', '.join((_AS_DRAWN, *WRITERS))}")
@@ -145,7 +147,7 @@ def write_mini(
 
 
 def _rewrite(drawn: Path, written: Path, format: str) -> Path:
-    """The folder that holds the benchmark in its format."""
+    """Return the folder that holds the benchmark in its format."""
     if format == _AS_DRAWN:
         return drawn
     written.mkdir()
@@ -163,7 +165,7 @@ def _move(partial: Path, out: Path, manifest: MiniManifest) -> None:
 
 
 def rate_views(difficulties: list[float], positives: int) -> tuple[list[int], list[int], list[int]]:
-    """Indices of the good, ok and junk views: the `positives` easiest, in two halves, and what is left."""
+    """Return indices of the good, ok and junk views: the `positives` easiest in two halves, then the others."""
     ranked = [int(index) for index in np.argsort(difficulties, kind="stable")]
     good = (positives + 1) // 2
     return ranked[:good], ranked[good:positives], ranked[positives:]
@@ -181,18 +183,18 @@ def _is_written(out: Path, manifest: MiniManifest) -> bool:
             return False
         raise ValueError(f"{out} holds {inside[0]} and no mini.json; it must be empty or not there yet")
     try:
-        found = MiniManifest.model_validate_json(path.read_text(encoding="utf-8"))
+        written = MiniManifest.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise ValueError(f"{path} is not of this version; remove {out} or write elsewhere") from error
-    if found != manifest:
+    if written != manifest:
         raise ValueError(
-            f"{out} holds another benchmark ({_differences(found, manifest)}); remove it or write elsewhere"
+            f"{out} holds another benchmark ({_differences(written, manifest)}); remove it or write elsewhere"
         )
     return True
 
 
-def _differences(found: MiniManifest, wanted: MiniManifest) -> str:
-    there = {**found.settings.model_dump(), "seed": found.seed, "format": found.written_as}
+def _differences(written: MiniManifest, wanted: MiniManifest) -> str:
+    there = {**written.settings.model_dump(), "seed": written.seed, "format": written.written_as}
     asked = {**wanted.settings.model_dump(), "seed": wanted.seed, "format": wanted.written_as}
     changed = [f"{key} {there[key]}, asked {asked[key]}" for key in there if there[key] != asked[key]]
     return "; ".join(changed) or "other counts"
@@ -241,7 +243,7 @@ def _photograph_place(folder: Path, place: Place, views: int, seed: int, setting
 
 
 def _write_ground_truth(folder: Path, place: Place, shots: list[_Shot], seed: int, settings: MiniSettings) -> None:
-    """The four files of each query; the queries of a place share its lists, and are themselves in them."""
+    """Write the four files of each query; queries of a place share its lists, and are in them themselves."""
     good, ok, junk = rate_views([shot.difficulty for shot in shots], settings.positives)
     rng = _draws(seed, _QUERY_DRAWS, place.street, place.house)
     asked = rng.choice(good + ok, size=settings.queries_per_place, replace=False)
@@ -258,5 +260,5 @@ def _write_ground_truth(folder: Path, place: Place, shots: list[_Shot], seed: in
 
 
 def _draws(seed: int, *purpose: int) -> np.random.Generator:
-    """Random numbers of one purpose, the same whatever else is drawn."""
+    """Return a generator for one purpose: its numbers are the same whatever else is drawn."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=purpose))

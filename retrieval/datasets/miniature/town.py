@@ -60,7 +60,7 @@ def lay_out(*, training_places: int, places: int, distractors: int, places_per_s
 
 
 def _lay_out_split(places: int, distractors: int, per_street: int, first_street: int) -> Split:
-    """Half of the distractors are neighbours of the places asked for, the rest have streets of their own."""
+    """Lay out a split: half of the distractors are neighbours of the queried places, others have their own streets."""
     asked = _along_streets(places, per_street, first_street)
     streets = asked[-1].street - first_street + 1
     neighbours = tuple(

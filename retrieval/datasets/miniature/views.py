@@ -43,7 +43,7 @@ def photograph(front: Image.Image, difficulty: float, rng: np.random.Generator, 
 
 
 def sample_corners(difficulty: float, rng: np.random.Generator, size: int) -> Corners:
-    """Where the corners of the front land: scaled, skewed, turned and shifted about the image's middle."""
+    """Return where the corners of the front land: scaled, skewed, turned and shifted about the image's middle."""
     square = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
     square = square + rng.uniform(-_MAX_SKEW, _MAX_SKEW, size=(4, 2)) * difficulty
     angle = rng.uniform(-_MAX_ROTATION_RAD, _MAX_ROTATION_RAD) * difficulty
@@ -54,14 +54,14 @@ def sample_corners(difficulty: float, rng: np.random.Generator, size: int) -> Co
 
 
 def enclosing_box(corners: Corners, size: int) -> Box:
-    """The smallest upright box around the corners, clipped to an image of `size` × `size` pixels."""
+    """Return the smallest upright box around the corners, clipped to an image of `size` × `size` pixels."""
     x1, y1 = np.clip(corners.min(axis=0), 0, size)
     x2, y2 = np.clip(corners.max(axis=0), 0, size)
     return float(x1), float(y1), float(x2), float(y2)
 
 
 def project(front: Image.Image, corners: Corners, size: int) -> Image.Image:
-    """The front as seen when its corners land on `corners`: RGBA, `size` × `size`, transparent around it."""
+    """Return the front as seen when its corners land on `corners`: RGBA, `size` × `size`, transparent around it."""
     width, height = front.size
     canvas = np.array([(0, 0), (width, 0), (width, height), (0, height)], dtype=np.float64)
     # Pillow asks where on the canvas to look for each pixel of the view, so the map goes from view to canvas.
@@ -71,7 +71,7 @@ def project(front: Image.Image, corners: Corners, size: int) -> Image.Image:
 
 
 def _homography(source: Corners, target: Corners) -> tuple[float, ...]:
-    """a to h of x' = (ax + by + c) / (gx + hy + 1), y' = (dx + ey + f) / (gx + hy + 1)."""
+    """Return a to h of x' = (ax + by + c) / (gx + hy + 1), y' = (dx + ey + f) / (gx + hy + 1)."""
     equations = np.zeros((8, 8))
     for row, ((x, y), (u, v)) in enumerate(zip(source, target, strict=True)):
         equations[2 * row] = (x, y, 1, 0, 0, 0, -u * x, -u * y)
@@ -80,7 +80,7 @@ def _homography(source: Corners, target: Corners) -> tuple[float, ...]:
 
 
 def _backdrop(rng: np.random.Generator, size: int) -> Image.Image:
-    """Sky, ground and neighbours, drawn anew for each view: they must say nothing about the place."""
+    """Draw sky, ground and neighbours anew for each view: they must say nothing about the place."""
     sky, ground = _pale(rng), _grey(rng)
     image = Image.new("RGBA", (size, size), sky)
     draw = ImageDraw.Draw(image)
@@ -109,7 +109,7 @@ def _draw_occluders(image: Image.Image, difficulty: float, rng: np.random.Genera
 
 
 def _expose(image: Image.Image, difficulty: float, rng: np.random.Generator) -> Image.Image:
-    """Brightness, colour cast, light falling off to one side, and noise."""
+    """Apply brightness, a colour cast, light that falls off to one side, and noise."""
     pixels_HWC = np.asarray(image, dtype=np.float32) / 255
     size = image.width
     gain = np.exp(rng.uniform(-_MAX_LOG_GAIN, _MAX_LOG_GAIN) * difficulty)

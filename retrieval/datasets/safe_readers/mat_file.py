@@ -47,7 +47,11 @@ class Matrix(NamedTuple):
 
 
 def read_matrices(content: bytes) -> dict[str, Matrix]:
-    """The variables of a .mat file by name. Raises ValueError, saying what is wrong with the bytes."""
+    """Return the variables of a .mat file by name.
+
+    Raises:
+        ValueError: the bytes are no such file; says what is wrong with them.
+    """
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise ValueError("no header of MATLAB 5 to 7")
@@ -59,10 +63,13 @@ def read_matrices(content: bytes) -> dict[str, Matrix]:
 
 
 def read_values(matrix: Matrix) -> NDArray[Any]:
-    """The values of an array, shaped as MATLAB shows them.
+    """Return the values of an array, shaped as MATLAB shows them.
 
     Numbers are float64, integers of 64 bits excepted; texts are `str`, one a row (their last dimension is the
-    text); cells and the fields of structs are objects, each of them an array again. Raises ValueError.
+    text); cells and the fields of structs are objects, each of them an array again.
+
+    Raises:
+        ValueError: the bytes of the array are damaged.
     """
     if matrix.kind in _NUMERIC_CLASSES:
         return _numbers(matrix)

@@ -15,9 +15,10 @@ _WANTED = "it must be a .mat file of MATLAB 5 to 7"
 
 
 def read_variables(path: Path) -> dict[str, NDArray[Any]]:
-    """Every variable of a .mat file by its name, as `mat_file.read_values` gives them.
+    """Read every variable of a .mat file by its name, as `mat_file.read_values` gives them.
 
-    Raises ValueError of one line, with the file, when it is missing, damaged, or holds what is not read.
+    Raises:
+        ValueError: the file is missing, damaged, or holds kinds of values that are not read; one line, with the file.
     """
     try:
         return {name: read_values(matrix) for name, matrix in read_matrices(path.read_bytes()).items()}
@@ -29,7 +30,7 @@ def read_variables(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_struct(path: Path, variable: str) -> Fields:
-    """The fields of a 1 × 1 struct of a .mat file, in the order in which the file has them.
+    """Return the fields of a 1 × 1 struct of a .mat file, in the order in which the file has them.
 
     Each field is as it is stored: a text an array of one string, a list of texts cells (see `strings`). Raises
     ValueError as `read_variables` does, and when there is no such variable, or it is no struct or several.
@@ -41,7 +42,16 @@ def read_struct(path: Path, variable: str) -> Fields:
 
 
 def struct_rows(path: Path, variables: dict[str, NDArray[Any]], variable: str) -> list[Fields]:
-    """Every struct of an array of them, its fields by name; `path` is for the messages. Raises ValueError."""
+    """Return every struct of an array of structs as its fields by name.
+
+    Args:
+        path: the file, for messages.
+        variables: as `read_variables` gives them.
+        variable: the name of the array.
+
+    Raises:
+        ValueError: there is no such variable, or it is no array of structs.
+    """
     if variable not in variables:
         raise ValueError(f"{path} holds {sorted(variables)} and no {variable!r}; it must hold a struct of that name")
     structs = variables[variable]
@@ -51,9 +61,12 @@ def struct_rows(path: Path, variables: dict[str, NDArray[Any]], variable: str) -
 
 
 def strings(cell: NDArray[Any]) -> list[str]:
-    """The texts of a cell array, or of the rows of a char array, column by column.
+    """Return the texts of a cell array, or of the rows of a char array, column by column.
 
-    Raises ValueError when a cell holds anything but one text; an empty cell is an empty text.
+    An empty cell is an empty text.
+
+    Raises:
+        ValueError: a cell holds anything but one text.
     """
     return [_text(item) for item in np.asarray(cell).ravel(order="F")]
 

@@ -40,11 +40,17 @@ _PLAIN = (0, 1)
 
 
 def load_pickle(path: Path) -> Any:
-    """What a pickle of any protocol and either Python holds; byte strings of Python 2 are read as Latin-1.
+    """Read a pickle of any protocol and of Python 2 or 3; byte strings of Python 2 are read as Latin-1.
 
     Lists, tuples, dicts, sets, numbers, texts, bytes, and numpy arrays and scalars of numbers, texts or objects that
-    are themselves among these. Raises ValueError of one line, with the file, when it is missing, damaged, above one
-    gibibyte, or asks for anything else.
+    are themselves among these.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: the file is missing, damaged, above one gibibyte, or asks for anything else; one line, with the
+            file.
     """
     try:
         size = path.stat().st_size
@@ -86,7 +92,15 @@ class _Tuples:
         self._hashed = 0
 
     def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Do to the stack what the opcode does. Raises ValueError when it nests or repeats too much."""
+        """Do to the stack what the opcode does.
+
+        Args:
+            opcode: of the pickle.
+            argument: of the opcode.
+
+        Raises:
+            ValueError: the pickle nests or repeats too much.
+        """
         if opcode.name == "MARK":
             self._marks.append(len(self._stack))
         elif opcode.name == "DUP":
@@ -158,7 +172,7 @@ class _Dtype:
         self.order = state[1]
 
     def numpy(self) -> np.dtype[Any]:
-        """The dtype itself."""
+        """Return the dtype itself."""
         return np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]
 
 
@@ -208,7 +222,7 @@ def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    """How Python 3 writes bytes for Python 2; no other codec is looked up."""
+    """Encode a text as Python 3 writes bytes for Python 2; no other codec is looked up."""
     if not isinstance(text, str) or encoding != "latin1":
         raise ValueError(f"it asks for a text in {_shown(encoding)}")
     return text.encode("latin1")
@@ -242,7 +256,7 @@ def _listed(items: Any) -> Any:
 
 
 def _settle(value: Any, known: dict[int, Any]) -> Any:
-    """The value with arrays in the place of what stood for them; `known` are those of this pickle already settled."""
+    """Return the value with arrays in place of their stand-ins; `known` holds those of this pickle settled before."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray | np.generic):
         return value
     if id(value) not in known:
@@ -287,5 +301,5 @@ def _from_bytes(array: _Array, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _shown(value: Any) -> str:
-    """For a message: a short text or the name of the type, since the text of a container may have no end."""
+    """Return a short text for a message, or the name of the type: the text of a container may have no end."""
     return f"{value!r:.60}" if isinstance(value, str) else type(value).__name__

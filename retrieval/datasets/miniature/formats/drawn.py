@@ -88,7 +88,7 @@ def _listed(root: Path, file: str) -> Iterator[Path]:
 
 
 def place_of(image: Path) -> str:
-    """The place that a drawn image shows, by its name."""
+    """Return the place that a drawn image shows, by its name."""
     return image.stem.rpartition("_")[0]
 
 
@@ -99,6 +99,6 @@ def move(source: Path, target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """The same, where a format holds an image more than once."""
+    """Copy a drawn image to where a format wants it, if the format holds the image more than once."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

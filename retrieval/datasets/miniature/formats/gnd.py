@@ -42,7 +42,7 @@ def _write_pickle(file: Path, database: list[str], queries: list[Listed], indice
 
 
 def _write_mat(file: Path, database: list[str], queries: list[Listed], indices: list[dict[str, list[int]]]) -> None:
-    """MATLAB counts images from 1; the published boxes count pixels from 0 all the same."""
+    """Write the .mat twin: MATLAB counts images from 1, while the published boxes count pixels from 0."""
     kinds = list(queries[0].lists)
     gnd = np.empty((1, len(queries)), dtype=[(field, object) for field in (*kinds, "bbx")])
     for number, (query, lists) in enumerate(zip(queries, indices, strict=True)):

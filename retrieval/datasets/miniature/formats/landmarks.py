@@ -42,39 +42,39 @@ _RPARIS = _Names(place=_landmark, image=_paris_image, folder=lambda image: ".")
 
 
 def write_oxford5k(drawn: Drawn, out: Path) -> None:
-    """`test/oxford5k/{jpg,gt}` with the pickled and the .mat twin of its ground truth."""
+    """Write `test/oxford5k/{jpg,gt}` with the pickled and the .mat twin of its ground truth."""
     write_sfm(drawn, out)
     _write_classic(drawn.test, out / "test" / "oxford5k", _OXFORD, _QUERY_PREFIX)
 
 
 def write_paris6k(drawn: Drawn, out: Path) -> None:
-    """`test/paris6k`: images in a folder a landmark, the 20 corrupt files among them, and their list."""
+    """Write `test/paris6k`: images in one folder per landmark with the 20 corrupt files, and the list of those."""
     write_sfm(drawn, out)
     _write_classic(drawn.test, out / "test" / "paris6k", _PARIS, "")
     _write_corrupt(out / "test" / "paris6k")
 
 
 def write_oxford105k(drawn: Drawn, out: Path) -> None:
-    """`test/oxford5k`, and half of the distractors in `test/flickr100k`."""
+    """Write `test/oxford5k`, and half of the distractors to `test/flickr100k`."""
     write_sfm(drawn, out)
     _write_classic(_without_flickr(drawn.test, out), out / "test" / "oxford5k", _OXFORD, _QUERY_PREFIX)
 
 
 def write_paris106k(drawn: Drawn, out: Path) -> None:
-    """`test/paris6k`, and half of the distractors in `test/flickr100k`."""
+    """Write `test/paris6k`, and half of the distractors to `test/flickr100k`."""
     write_sfm(drawn, out)
     _write_classic(_without_flickr(drawn.test, out), out / "test" / "paris6k", _PARIS, "")
     _write_corrupt(out / "test" / "paris6k")
 
 
 def write_roxford5k(drawn: Drawn, out: Path) -> None:
-    """`test/roxford5k`, and half of the distractors in `test/revisitop1m`."""
+    """Write `test/roxford5k`, and half of the distractors to `test/revisitop1m`."""
     write_sfm(drawn, out)
     _write_revisited(_without_million(drawn.test, out), out / "test" / "roxford5k", _OXFORD)
 
 
 def write_rparis6k(drawn: Drawn, out: Path) -> None:
-    """`test/rparis6k`, and half of the distractors in `test/revisitop1m`."""
+    """Write `test/rparis6k`, and half of the distractors to `test/revisitop1m`."""
     write_sfm(drawn, out)
     _write_revisited(_without_million(drawn.test, out), out / "test" / "rparis6k", _RPARIS)
 
@@ -113,7 +113,7 @@ def _write_texts(folder: Path, place: DrawnPlace, names: _Names, query_prefix: s
 
 
 def _write_revisited(split: DrawnSplit, root: Path, names: _Names) -> None:
-    """Queries are no part of the database; good answers are the easy ones, ok the hard ones."""
+    """Write revisited ground truth: queries are not in the database, good answers are easy and ok answers hard."""
     root.mkdir(parents=True)
     asked = [
         Listed(
@@ -164,7 +164,7 @@ def _without_million(split: DrawnSplit, out: Path) -> DrawnSplit:
 
 
 def _halve(split: DrawnSplit) -> tuple[DrawnSplit, list[Path]]:
-    """The split with every other of its distractors, and the images of those taken out."""
+    """Return the split with every other one of its distractors, and the images of those taken out."""
     kept, away = split.distractors[::2], split.distractors[1::2]
     return DrawnSplit(split.places, kept), [place.good[0] for place in away]
 
@@ -184,6 +184,6 @@ def _move_images(split: DrawnSplit, root: Path, names: _Names) -> None:
 
 
 def _write_html(file: Path) -> None:
-    """What the published archives hold where the download of an image failed."""
+    """Write a web page, which the published archives hold where the download of an image failed."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(_HTML)

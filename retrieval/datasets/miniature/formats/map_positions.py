@@ -56,19 +56,19 @@ def place_split(split: DrawnSplit, number: int) -> PlacedSplit:
 
 
 def place_training(places: tuple[DrawnPlace, ...]) -> PlacedSplit:
-    """The same for training places, as split 0; the first view of each is the query."""
+    """Place the training places as split 0; the first view of each is the query."""
     centred = [tuple(_spots(place.good, _centre(index, 0))) for index, place in enumerate(places)]
     return PlacedSplit(tuple(spots[1:] for spots in centred), tuple(spots[0] for spots in centred))
 
 
 def _centre(index: int, split: int) -> Position:
-    """In the middle of a cell of 10 m, so that most views of a place lie in one."""
+    """Return a position in the middle of a cell of 10 m, so that most views of a place lie in one cell."""
     row, column = divmod(index, _ROW)
     return Position(_EAST + _METRES_APART * column, _NORTH + _METRES_APART * row + _SPLITS_APART * split)
 
 
 def _spots(views: tuple[Path, ...], centre: Position) -> Iterator[Spot]:
-    """Along a spiral from the centre, dense in the middle."""
+    """Yield spots along a spiral from the centre, dense in the middle."""
     for step, view in enumerate(views):
         radius = _FARTHEST_VIEW * (step / max(1, len(views) - 1)) ** 2
         east, north = radius * math.cos(step * _GOLDEN_ANGLE), radius * math.sin(step * _GOLDEN_ANGLE)

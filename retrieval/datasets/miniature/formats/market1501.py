@@ -23,7 +23,7 @@ class _Names:
     frames: count
 
     def make(self, person: str, camera: int, box: str) -> str:
-        """`0002_c1s1_000451_03.jpg`."""
+        """Return a name such as `0002_c1s1_000451_03.jpg`."""
         return f"{person}_c{camera}s1_{next(self.frames):06d}_{box}.jpg"
 
 
@@ -69,7 +69,7 @@ def _camera(number: int) -> int:
 
 
 def _write_matlab_lists(root: Path) -> None:
-    """`gt_query/<query>_{good,junk}.mat`: where in the sorted database the right answers stand, counted from 1."""
+    """Write `gt_query/<query>_{good,junk}.mat`: indices of answers in the sorted database, counted from 1."""
     folder = root / "gt_query"
     folder.mkdir()
     database = [

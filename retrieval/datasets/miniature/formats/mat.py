@@ -19,7 +19,7 @@ def write_mat(file: Path, variables: dict[str, Any]) -> None:
 
 
 def cells(texts: list[str]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """A cell array of one column."""
+    """Return a cell array of one column."""
     column = np.empty((len(texts), 1), dtype=object)
     column[:, 0] = texts
     return column

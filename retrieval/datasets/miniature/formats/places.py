@@ -63,7 +63,7 @@ def _write_views(folder: Path, spots: Sequence[Spot], numbers: Iterator[int]) ->
 
 
 def _pitts_name(number: int) -> str:
-    """`000/000000_pitch1_yaw1.jpg`."""
+    """Return a name such as `000/000000_pitch1_yaw1.jpg`."""
     return f"{number // 1000:03d}/{number:06d}_pitch{number % 2 + 1}_yaw{number // 2 % 12 + 1}.jpg"
 
 
@@ -89,7 +89,7 @@ def _write_panoramas(root: Path, name: str, split: PlacedSplit, *, stamped: bool
 
 
 def _cutouts(split: PlacedSplit) -> Iterator[Spot]:
-    """Panorama by panorama. A place's views are repeated until they fill it; distractors share panoramas."""
+    """Yield cutouts panorama by panorama: a place's views repeat until they fill one, distractors share panoramas."""
     alone = [spots for spots in split.database if len(spots) == 1]
     shared = [tuple(spots[0] for spots in alone[at : at + _CUTOUTS]) for at in range(0, len(alone), _CUTOUTS)]
     for spots in (*(spots for spots in split.database if len(spots) > 1), *shared):
@@ -109,7 +109,7 @@ def _utm(spots: Sequence[Spot]) -> NDArray[np.float64]:
 
 
 def _write_struct(file: Path, database: _Listing, queries: _Listing) -> None:
-    """The fields in the published order; time stamps stand behind the positions where there are any."""
+    """Write the fields in the published order; time stamps, where there are any, follow the positions."""
     fields: dict[str, Any] = {"whichSet": file.stem.rpartition("_")[2]}
     for prefix, utm_name, half in (("db", "utmDb", database), ("q", "utmQ", queries)):
         fields |= {f"{prefix}ImageFns": cells(half.names), utm_name: half.utm}

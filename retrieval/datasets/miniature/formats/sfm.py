@@ -36,7 +36,7 @@ class _Database:
         self.pidxs.append(positive)
 
     def published(self) -> dict[str, Any]:
-        """As pickled: lists and arrays both occur in the published files."""
+        """Return the database as it is pickled: lists and arrays both occur in the published files."""
         pairs = {"qidxs": np.array(self.qidxs, dtype=np.int64), "pidxs": self.pidxs}
         return {"cids": self.cids, "cluster": np.array(self.cluster, dtype=np.int64), **pairs}
 
@@ -55,7 +55,7 @@ def write_sfm(drawn: Drawn, out: Path) -> None:
 
 
 def _training_pairs(places: tuple[DrawnPlace, ...]) -> _Database:
-    """Each view is a query for the next one of its place."""
+    """Return the training database: each view is a query for the next one of its place."""
     database = _Database()
     for number, place in enumerate(places):
         indices = [database.add(view, number) for view in place.good]
@@ -65,7 +65,7 @@ def _training_pairs(places: tuple[DrawnPlace, ...]) -> _Database:
 
 
 def _query_pairs(split: DrawnSplit) -> _Database:
-    """The queries of the split, each with every answer: good and ok views but for itself."""
+    """Return the queries of the split, each paired with every good and ok view except itself."""
     database = _Database()
     for number, place in enumerate(split.places):
         index_of = {view: database.add(view, number) for view in sorted((*place.good, *place.ok, *place.junk))}

@@ -33,7 +33,10 @@ def _move(folder: Path, spots: Iterable[Spot], numbers: Iterable[int]) -> None:
 
 
 def utm_name(position: Position, number: int) -> str:
-    """`@0585001.20@4477001.00@17@T@040.44000@-080.00000@pano000001@01@@@@@@@.jpg`."""
+    """Return a name that holds a position.
+
+    For example `@0585001.20@4477001.00@17@T@040.44000@-080.00000@pano000001@01@@@@@@@.jpg`.
+    """
     latitude = _LATITUDE + (position.north - _ORIGIN.north) * _DEGREES_NORTH
     longitude = _LONGITUDE + (position.east - _ORIGIN.east) * _DEGREES_EAST
     utm = f"{position.east:010.2f}@{position.north:010.2f}@{_ZONE}"
