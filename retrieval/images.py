@@ -1,4 +1,4 @@
-"""Reading images, cut and scaled as the benchmarks' protocol says, and naming all that cannot be read."""
+"""Reading images, cropped and scaled by the benchmarks' protocol, and naming all that cannot be read."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 ImageSize = int | tuple[int, int]
-"""A number: the longer side in pixels at most, aspect kept, never enlarged (landmarks). Two: exactly so high and wide
+"""One number: the longer side in pixels at most, aspect kept, never enlarged (landmarks). Two: exact height and width
 (people, places)."""
 
 
@@ -25,7 +25,11 @@ def height_and_width(size: ImageSize) -> tuple[int, int]:
 
 
 class UnreadableImagesError(ValueError):
-    """Images that cannot be decoded; `paths` holds all of them, the message the first few."""
+    """An error for images that cannot be decoded; its message names the first few.
+
+    Attributes:
+        paths: all of them.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
@@ -46,8 +50,8 @@ def read_image(path: Path, *, size: ImageSize | None, box: Box | None = None) ->
 
     With a size of one number a query is cut out by its box first and then scaled by the factor that its full image
     would be scaled by; nothing is ever enlarged, aspect is kept (Radenović et al., TPAMI 2018: the evaluation code).
-    With two, what is cut out is made exactly so high and wide, bilinearly, as people and places are read. The
-    orientation noted in a photograph's EXIF data is not applied, as it is not there.
+    With two numbers the crop is resized bilinearly to exactly that height and width, as people and places are read.
+    The orientation in a photograph's EXIF data is not applied, as in that code.
 
     Args:
         path: the file.
@@ -80,9 +84,9 @@ def _decode(path: Path) -> Image.Image:
 
 
 class ImageReader:
-    """Reads images at one size and keeps the decoded ones while they fit into `cache_bytes`.
+    """A reader of images at one size that keeps decoded ones in memory while they fit into `cache_bytes`.
 
-    Safe to use from several threads. What it returns is shared with its memory: not to be written to.
+    Safe to use from several threads. Returned tensors are shared with the cache: do not write to them.
     """
 
     def __init__(self, size: ImageSize | None, cache_bytes: int = 2 << 30) -> None:

@@ -1,1 +1,1 @@
-"""One file a data set format, all read into the classes of base.py."""
+"""Data sets: their formats (one file each, read into the classes of base.py), and `check-data`."""

@@ -1,4 +1,4 @@
-"""What every data set format is read into: database and queries to score, or labelled images to train on.
+"""The classes that every data set format is read into: a database with queries, or labelled images to train on.
 
 Letters: N images, Q queries, P pairs.
 """
@@ -22,7 +22,7 @@ Box = tuple[float, float, float, float]
 Indices = NDArray[np.int64]
 
 Protocol = Literal["classic", "revisited", "market", "places"]
-"""How a ranking is scored: the tables of `retrieval.evaluation.evaluate`."""
+"""The rules that score a ranking: see the table in `retrieval.evaluation.evaluate.Evaluation`."""
 
 
 def _none() -> Indices:
@@ -30,9 +30,13 @@ def _none() -> Indices:
 
 
 class Images(Sequence[Path]):
-    """Files below one folder, in a fixed order, kept as the names that they have there.
+    """Files below one folder in a fixed order, stored by name.
 
     A `Path` is made when one is asked for: a million of them at once would take half a gigabyte and seconds.
+
+    Attributes:
+        root: the folder.
+        names: POSIX names below it.
     """
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
@@ -52,12 +56,21 @@ class Images(Sequence[Path]):
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """One question to the database, and the answers that count.
+    """One query image and its ground truth.
 
-    `positives` and `junk` are sorted, unique indices into the images of its `RetrievalSet`. Junk is taken out
-    of the ranking: neither right nor wrong. Everything else is wrong. `box` is what to cut out of the image
-    before asking; None asks with all of it. `hard` are those of the positives that the revisited benchmarks call
-    hard; positives and junk as they stand here are those of its Medium protocol.
+    Indices are sorted, unique, and point into the images of the query's `RetrievalSet`. An image that is neither
+    positive nor junk is a wrong answer.
+
+    Attributes:
+        name: unique in its set.
+        path: the image.
+        box: the part of the image that is the query; None takes all of it.
+        positives: the right answers; in the revisited benchmarks those of the Medium protocol.
+        junk: images that are taken out of the ranking, neither right nor wrong; likewise of Medium.
+        hard: the positives that the revisited benchmarks call hard.
+
+    Raises:
+        ValueError: indices are no sorted, unique integers, positives are junk, or hard ones no positives.
     """
 
     name: str
@@ -89,9 +102,20 @@ class Query:
 class RetrievalSet:
     """A database in a fixed order, the queries to rank it for, and the rules that score the rankings.
 
-    `panorama` above 1 says that so many consecutive images show one place, of which only the best ranked counts
-    (Tokyo 24/7 in its original protocol). `cameras` (of images, of queries) and `coordinates` (metres east and north
-    of images N×2, of queries Q×2) are what positives and junk were made from, where a data set has them.
+    Attributes:
+        name: of the set, for messages.
+        images: the database.
+        queries: each with its ground truth.
+        protocol: the rules that score a ranking.
+        panorama: above 1, so many consecutive images show one place, of which only the best ranked counts (Tokyo 24/7
+            in its original protocol).
+        cameras: of images and of queries, where positives and junk were made from them; else None.
+        coordinates: metres east and north of images N×2 and of queries Q×2, where positives were made from them; else
+            None.
+
+    Raises:
+        ValueError: images or queries are missing, names repeat, or indices, panoramas, cameras or coordinates do not
+            fit the images.
     """
 
     name: str
@@ -136,11 +160,21 @@ class RetrievalSet:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Images with the class each shows; `labels[i]` is the index in `classes` of what `images[i]` shows.
+    """Images with the class that each shows.
 
-    `pairs_P2` are (query, positive) pairs of images that show the same, where a data set names them; elsewhere any two
-    images of a class are such a pair. Images of one class are never each other's negatives, nor are, where there are
-    `coordinates_N2` (metres east and north), images within `negative_metres` of each other.
+    Images of one class are never each other's negatives, nor are images near each other, where there are coordinates.
+
+    Attributes:
+        images: in a fixed order.
+        labels: for each image, the index of its class in `classes`.
+        classes: names.
+        pairs_P2: (query, positive) pairs of images that show the same, where a data set names them; None: any two
+            images of a class are such a pair.
+        coordinates_N2: metres east and north of each image, or None.
+        negative_metres: images at most so far from each other are no negatives.
+
+    Raises:
+        ValueError: labels, pairs or coordinates do not fit the images or the classes.
     """
 
     images: Sequence[Path]
@@ -182,6 +216,12 @@ def fingerprint(paths: Iterable[Path]) -> str:
     The names are relative to the folder common to all, so that a data set keeps its fingerprint when it is
     moved; their order does not matter. Contents are not read: a file overwritten by one of the same length
     goes unseen.
+
+    Args:
+        paths: the files.
+
+    Raises:
+        ValueError: there are none.
     """
     files = sorted(Path(path).absolute() for path in paths)
     if not files:

@@ -1,4 +1,4 @@
-"""What `check-data` says of a folder: the data sets in it, what each holds, and every file that cannot be read."""
+"""The lines that `check-data` prints about a folder: its data sets, their counts, and every unreadable file."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +25,13 @@ _DISTRACTORS: tuple[tuple[str, Callable[[Path], Path | None], _Loader], ...] = (
 
 @dataclass
 class _Seen:
-    """What has come up on the way: images to read, and data sets that their loaders refused."""
+    """The results of a check so far.
+
+    Attributes:
+        images: to read, each once, in the order in which data sets list them.
+        missing: images that are not there.
+        refused: number of data sets that their loaders refused.
+    """
 
     # As texts: a million paths would take most of a gigabyte.
     images: dict[str, None] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Databases made larger by images that answer no query: Flickr100k (Oxford105k, Paris106k) and the million of R1M."""
+"""Enlarging databases by images that answer no query: Flickr100k (Oxford105k, Paris106k) and the million of R1M."""
 
 import logging
 from bisect import bisect_right

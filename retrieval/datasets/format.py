@@ -54,7 +54,7 @@ def _no_splits(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Reading(Generic[Set]):
-    """How sets of one kind, to rank or to train on, are read from a format.
+    """A way to read sets of one kind, to rank or to train on, from a format.
 
     Attributes:
         load: reads a set from a path, one of its splits ("" where there are none) and the options of the source.

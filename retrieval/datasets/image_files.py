@@ -1,4 +1,4 @@
-"""Finding image files in folders of any depth, by hundreds of thousands, as names rather than paths."""
+"""Finding hundreds of thousands of image files in folders of any depth, as names rather than paths."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What lies in folders of images, and which of the names in a list are there: folders are listed, not files looked up.
+"""Listing folders of images, and checking which names of a list are there by listing folders, not file by file.
 
 Names are POSIX and relative to a root. `image_files` walks through folders of any depth.
 """

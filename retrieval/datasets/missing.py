@@ -1,13 +1,15 @@
-"""Images that a ground truth names and that are not there: all of them, for those who would fetch them."""
+"""The error for images that a ground truth names and that are not there, with all of their paths."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 
 class MissingImagesError(ValueError):
-    """A loader's refusal, in one line that names the first few.
+    """An error of a loader whose images are not all there; its message, one line, names the first few.
 
-    `paths` holds every image that is missing, `there` the others of the set.
+    Attributes:
+        paths: every image that is missing.
+        there: the other images of the set.
     """
 
     def __init__(self, message: str, paths: Sequence[Path], there: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""What the sets of place recognition share: images with coordinates, of which the near ones show the same place.
+"""The part that all sets of place recognition share: images with coordinates, where near ones show the same place.
 
 Coordinates are UTM, metres east and north. Letters: N images, Q queries, P pairs.
 """
@@ -16,12 +16,23 @@ from retrieval.evaluation.metrics import positives_within
 POSITIVE_METRES = 25.0
 """A database image at most so far from a query is a right answer."""
 TRAINING_METRES = 10.0
-"""Closer still, since two images 25 m apart often share nothing to learn from. Also the side of a class's cell."""
+"""A training pair is at most so far apart: images 25 m apart often share no view. Also the side of a class's cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """One split as it lies on disk: names below `root`, in the set's order, and where each image was taken."""
+    """One split as it lies on disk, with the position of each image.
+
+    Attributes:
+        name: of the set and split.
+        root: the folder that names are relative to.
+        database: names of the database images, in the set's order.
+        queries: names of the query images, in the set's order.
+        database_N2: metres east and north of the database images.
+        query_Q2: metres east and north of the queries.
+        times: when database images and queries were taken, or None. Images of one time come from one drive past, which
+            shows no place twice.
+    """
 
     name: str
     root: Path
@@ -30,7 +41,6 @@ class Places:
     database_N2: NDArray[np.float64]
     query_Q2: NDArray[np.float64]
     times: tuple[NDArray[Any], NDArray[Any]] | None = None
-    """Of the database and of the queries: images of one time are one drive past, which is no other sight of a place."""
 
     def __post_init__(self) -> None:
         for kind, names, metres in (

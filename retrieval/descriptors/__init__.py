@@ -1,1 +1,1 @@
-"""Descriptors of many images: extracted with read-ahead, kept on disk, read back."""
+"""Descriptors of many images: extraction with read-ahead, and files that keep them."""

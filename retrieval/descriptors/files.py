@@ -1,4 +1,4 @@
-"""Descriptors in Arrow and Parquet files: one schema, with where they come from in its metadata.
+"""Descriptors in Arrow and Parquet files of one schema, with their provenance in its metadata.
 
 Columns: ``image``, a string that names it; ``descriptor``, a list of D float32 or float16.
 Letters: N images, D descriptor size.
@@ -21,7 +21,13 @@ _CHECKSUM = "crc32"  # of the descriptors' bytes, in the metadata of an Arrow fi
 
 @dataclass(frozen=True, eq=False)
 class DescriptorFile:
-    """What such a file holds; `provenance` is whatever its writer had to say of its origin."""
+    """The contents of a file of descriptors.
+
+    Attributes:
+        names: of the images, one a row.
+        descriptors_ND: float32 or float16.
+        provenance: whatever its writer said of its origin.
+    """
 
     names: list[str]
     descriptors_ND: np.ndarray
@@ -57,7 +63,18 @@ def map_arrow(path: Path) -> DescriptorFile:
 
 
 def write_parquet(path: Path, names: Sequence[str], parts: Sequence[np.ndarray], provenance: Mapping[str, str]) -> None:
-    """Write descriptors, in one or several N_i×D parts, as one Parquet file for others to read; errors as above."""
+    """Write descriptors as one Parquet file for other programs to read, whole or not at all.
+
+    Args:
+        path: the file.
+        names: of the images, in the order of the rows.
+        parts: the descriptors, N_i×D each.
+        provenance: written into the metadata.
+
+    Raises:
+        ValueError: not one row a name, or neither float32 nor float16.
+        OSError: the file cannot be written; nothing of it is left behind.
+    """
     starts = np.cumsum([0, *(len(part) for part in parts)])
     batches = [
         _batch(names[start:stop], part, provenance)

@@ -1,4 +1,4 @@
-"""Images read and put into batches while the network is busy with the batch before. Letters: N images, C H W."""
+"""Reading images into batches while the network is busy with the batch before. Letters: N images, C H W."""
 
 from collections import defaultdict, deque
 from collections.abc import Generator, Sequence
@@ -13,14 +13,19 @@ from retrieval.datasets.base import Box
 from retrieval.images import ImageReader, UnreadableImagesError, normalise
 
 Item = tuple[Path, Box | None]
-"""An image, and what to cut out of it; None takes all of it."""
+"""An image, and the box to crop; None takes all of it."""
 
 _HELD_BATCHES = 4  # as many batches' images wait for others of their size at most
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Images of one size, normalised, and where each stands in the list that they were read from."""
+    """Images of one size.
+
+    Attributes:
+        positions: index of each image in the list that was read.
+        images_NCHW: normalised.
+    """
 
     positions: list[int]
     images_NCHW: Tensor

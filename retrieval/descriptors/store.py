@@ -1,4 +1,4 @@
-"""Descriptors kept on disk in parts: an extraction that is cut short goes on where it was.
+"""Descriptors kept on disk in parts, so that an interrupted extraction continues where it stopped.
 
 A folder holds ``part-00000-float32.arrow``, ``part-00001-float32.arrow``, …, each with the descriptors of as many
 images that follow each other in a list (see `retrieval.descriptors.files`). Its name is a hash of all that the
@@ -34,7 +34,14 @@ PART_SIZE = 2048  # images: on one slow core two minutes' work, which is what a 
 
 @dataclass(frozen=True)
 class DescriptorStore:
-    """The descriptors of the images `names`, in parts of `part_size` images, in `folder`."""
+    """A folder of descriptors in parts.
+
+    Attributes:
+        folder: of the parts.
+        names: of the images, in order.
+        kind: of the numbers on disk.
+        part_size: images in a part.
+    """
 
     folder: Path
     names: tuple[str, ...]

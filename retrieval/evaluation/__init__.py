@@ -1,1 +1,1 @@
-"""From descriptors to figures: ranking, indices, metrics of every protocol, significance."""
+"""Evaluating descriptors: ranking, indices, the metrics of every protocol, significance."""

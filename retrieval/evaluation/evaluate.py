@@ -1,4 +1,4 @@
-"""From a network and a data set to the figures of the data set's protocol.
+"""Scoring a network on a data set by the data set's protocol.
 
 Letters: Q queries, N database images, D descriptor size, K best ranks kept.
 """
@@ -25,12 +25,12 @@ from retrieval.evaluation.ranks import Hits, Indices, Ranked, best_of_each, rank
 from retrieval.images import ImageReader
 
 _DEPTH = 1000
-"""How many results an approximate index is asked for; positives behind them count as not found."""
+"""Number of results that an approximate index is asked for; positives beyond them count as not retrieved."""
 
 
 @dataclass(frozen=True)
 class Evaluation(Scores):
-    """The protocol's `map` and `aps`, and in `more` what else it reports, under the keys of a trial's metrics.
+    """The scores of one evaluation: the protocol's `map` and `aps`, and all else that it reports.
 
     | protocol | `map` | `more` |
     |---|---|---|
@@ -41,6 +41,9 @@ class Evaluation(Scores):
 
     The `map` of places is no published figure: recall moves in steps, so a search climbs this instead.
     An approximate index adds `index_bytes` and `search_ms`.
+
+    Attributes:
+        more: the other figures, by the keys of a trial's metrics.
     """
 
     more: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Retrieval metrics, as fractions in [0, 1]: each published benchmark's own rules.
 
 All of them are functions of the junk-free ranks of a query's positives (`retrieval.evaluation.ranks.Hits`). The
-`evaluate_*` functions read those off rankings or distances, the `*_scores` functions take them as found.
+`evaluate_*` functions take rankings or distances, the `*_scores` functions take such ranks.
 
 A mean without members is NaN. Letters: Q queries, N database images, K best ranks kept, P positives found.
 """
@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from retrieval.evaluation.ranks import Hits, Indices, Ranked, as_indices, ranked_by_distance, ranked_in_list
 
 Truth = Mapping[str, Collection[int]]
-"""What the ground truth says of one query: kind → database indices. A kind left out has none."""
+"""Ground truth of one query: kind → database indices. A kind that is left out has none."""
 
 KAPPAS = (1, 5, 10)
 DEPTHS = (1, 5, 10, 20)
@@ -24,7 +24,12 @@ _CMC_RANKS = (1, 5, 10)
 
 @dataclass(frozen=True)
 class Scores:
-    """Average precision of each query (`aps`, NaN where a query has no positives) and their mean `map`."""
+    """Average precisions and their mean.
+
+    Attributes:
+        map: the mean average precision.
+        aps: average precision of each query, NaN where a query has no positives.
+    """
 
     map: float
     aps: np.ndarray
@@ -32,18 +37,25 @@ class Scores:
 
 @dataclass(frozen=True)
 class RevisitedScores(Scores):
-    """`Scores` of one protocol of the revisited benchmarks; `mp_at[k]` is the mean precision at k."""
+    """Scores by one protocol of the revisited benchmarks.
+
+    Attributes:
+        mp_at: the mean precision at k, by k.
+    """
 
     mp_at: dict[int, float]
 
 
 @dataclass(frozen=True)
 class MarketScores(Scores):
-    """Market-1501's figures; `aps` are those of `map`, 0 for a query whose identity no other camera saw.
+    """Market-1501's figures.
 
-    `map` is the published benchmark's: the trapezoid rule, over all queries. `map_step` is that of later libraries:
-    the step rule, over the queries that have a positive. `cmc[k]` is the share of all queries with a positive among
-    the first k.
+    `map` is the published benchmark's: the trapezoid rule, over all queries. `aps` are its terms, 0 for a query whose
+    identity no other camera saw.
+
+    Attributes:
+        map_step: the mAP of later libraries: the step rule, over the queries that have a positive.
+        cmc: the share of all queries with a positive among the first k, by k.
     """
 
     map_step: float
@@ -234,7 +246,7 @@ def recall_at(
     """Return the share of queries with a positive among the first n results; one without positives is a miss.
 
     Args:
-        ranks_QN: database indices, best first; where they hold fewer than n, the value of the last holds.
+        ranks_QN: database indices, best first; where they hold fewer than n, all of them count.
         positives: those of each query, as `positives_within` gives them.
         ns: the depths n.
 

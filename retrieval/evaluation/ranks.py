@@ -1,4 +1,4 @@
-"""Where the images that matter stand in a query's ranking: all that any of the metrics asks.
+"""Ranks of the images that a query's ground truth names: all that any of the metrics needs.
 
 A ranking is never needed whole. The rank of image j is the number of images nearer than j, and of those as near with a
 lower index; its junk-free rank is that less the junk before it.
@@ -20,7 +20,12 @@ NOT_FOUND = -1
 
 @dataclass(frozen=True, eq=False)
 class Hits:
-    """Sorted 0-based ranks, junk taken out, of the positives found, and how many positives there are in `total`."""
+    """Ranks of one query's positives.
+
+    Attributes:
+        positions: sorted 0-based ranks, junk taken out, of the positives in the ranking.
+        total: how many positives the query has, in the ranking or not.
+    """
 
     positions: Indices
     total: int
@@ -28,9 +33,11 @@ class Hits:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """The 0-based ranks, junk counted, of `images_T` (sorted, unique) in one ranking; `NOT_FOUND` where they are not.
+    """Ranks, in one query's ranking, of all images that its ground truth names; each protocol reads them.
 
-    Made once for all images that a query's rules name, then read by each of its protocols.
+    Attributes:
+        images_T: database indices, sorted and unique.
+        ranks_T: their 0-based ranks, junk counted; `NOT_FOUND` where a truncated ranking does not hold them.
     """
 
     images_T: Indices

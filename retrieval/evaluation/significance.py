@@ -1,4 +1,4 @@
-"""How sure a mAP is, and whether one system's is another's. Letters: Q queries, B resamples."""
+"""Confidence interval of a mAP, and a test whether two systems differ. Letters: Q queries, B resamples."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same queries: the mean gain of the second over the first, its interval and its p-value.
+    """A comparison of two systems on the same queries. All figures are NaN when `queries` is 0.
 
-    `p_value` is how often as large a gain, in either direction, would come by chance if the two were alike;
-    `queries` is how many both of them could be scored on. All but that are NaN when it is 0.
+    Attributes:
+        gain: mean gain in average precision of the second system over the first.
+        low: lower end of its confidence interval.
+        high: upper end.
+        p_value: how often a gain as large, in either direction, would come by chance if the two were alike.
+        queries: how many queries both systems could be scored on.
     """
 
     gain: float
@@ -24,6 +28,12 @@ def map_interval(
     aps_Q: np.ndarray, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of a mAP; queries without positives (NaN) are left out.
+
+    Args:
+        aps_Q: average precision of each query.
+        confidence: of the interval, in (0, 1).
+        resamples: B.
+        seed: of the resampling.
 
     Returns:
         (low, high); (NaN, NaN) when no query is left.
@@ -53,8 +63,15 @@ def compare(
     evaluation", CIKM 2007. Differs from the paper: with B random assignments p is (1 + as large) / (1 + B), which is
     never 0 (Phipson and Smyth, 2010).
 
+    Args:
+        first_Q: average precisions of the first system.
+        second_Q: those of the second.
+        confidence: of the interval, in (0, 1).
+        resamples: B.
+        seed: of the resampling.
+
     Raises:
-        ValueError: when the two are not of equal length.
+        ValueError: the two are not of equal length.
     """
     first_Q, second_Q = np.asarray(first_Q), np.asarray(second_Q)
     if first_Q.shape != second_Q.shape or first_Q.ndim != 1:

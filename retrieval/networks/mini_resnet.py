@@ -1,4 +1,4 @@
-"""The benchmark's network: small enough that an epoch takes seconds on one core. Letters: N images, C H W."""
+"""The miniature benchmark's network: an epoch takes seconds on one core. Letters: N images, C H W."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,12 +43,12 @@ class MiniResNet(nn.Module):
         width = self.widths[0]
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        stages = []
-        for stage, (out, depth) in enumerate(zip(self.widths, self.blocks, strict=True)):
-            first = BasicBlock(width, out, stride=1 if stage == 0 else 2)
-            stages.append(nn.Sequential(first, *(BasicBlock(out, out) for _ in range(depth - 1))))
+        layers = []
+        for index, (out, depth) in enumerate(zip(self.widths, self.blocks, strict=True)):
+            first = BasicBlock(width, out, stride=1 if index == 0 else 2)
+            layers.append(nn.Sequential(first, *(BasicBlock(out, out) for _ in range(depth - 1))))
             width = out
-        self.layer1, self.layer2, self.layer3 = stages
+        self.layer1, self.layer2, self.layer3 = layers
         self.out_channels = width
 
     def forward(self, images_NCHW: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from retrieval.networks.pooling import GeM
 
 
 class MultiScale(nn.Module):
-    """Images N×3×H×W → unit descriptors N×D: a power mean of the network's descriptors at each of the scales.
+    """A network that averages another's descriptors over scales: images N×3×H×W → unit descriptors N×D.
 
-    ``v = (mean_s descriptor_s^power)^(1/power)``, then unit length. The normalised image is resized bilinearly
-    (corners not aligned) to ``floor(scale · side)`` pixels; scale 1 takes it as it is.
+    A power mean, ``v = (mean_s descriptor_s^power)^(1/power)``, then unit length. The normalised image is resized
+    bilinearly (corners not aligned) to ``floor(scale · side)`` pixels; scale 1 takes it as it is.
 
     Source: Radenović, Tolias, Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2019, section
     5.2, in the form of the authors' code (cirtorch).

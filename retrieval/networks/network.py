@@ -21,9 +21,13 @@ from retrieval.text import choose
 
 
 class RetrievalNetwork(nn.Module):
-    """Images N×3×H×W of any size → unit descriptors N×D, float32.
+    """A descriptor network: images N×3×H×W of any size → unit descriptors N×D, float32.
 
-    With `unit_pooled` the pooled vector has unit length before it is projected.
+    Attributes:
+        backbone: images to feature maps.
+        pooling: feature maps to one vector an image.
+        projection: of the pooled vector; an identity where there is none.
+        unit_pooled: whether the pooled vector has unit length before it is projected.
     """
 
     def __init__(
@@ -47,8 +51,11 @@ class RetrievalNetwork(nn.Module):
         return f"unit_pooled={self.unit_pooled}"
 
 
-Backbone = Callable[[], nn.Module]  # images → feature maps of `out_channels`, from a random start
-Pooling = Callable[[int], nn.Module]  # channels → layer, N×C×H×W → one vector an image
+Backbone = Callable[[], nn.Module]
+"""A factory of a module from a random start: images N×3×H×W → feature maps; its `out_channels` says how many."""
+
+Pooling = Callable[[int], nn.Module]
+"""A factory, given the number of channels, of a layer: feature maps N×C×H×W → one vector an image."""
 
 BACKBONES: dict[str, Backbone] = {
     "mini_resnet": MiniResNet,

@@ -14,7 +14,7 @@ _RMAC_EPS = 1e-6
 def gem(x_NCHW: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
     """Return the generalised mean over a feature map's positions: ``mean(clamp(x, eps)^p)^(1/p)``, N×C.
 
-    Returns N×C, not normalised. ``p = 1`` is the mean of the positive parts, ``p → ∞`` the maximum.
+    The result is not normalised. ``p = 1`` is the mean of the positive parts, ``p → ∞`` the maximum.
 
     Source: Radenović, Tolias, Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2019, eq. 3.
     Differs from the paper: nothing; ``eps`` keeps the gradient of the root finite, as in the authors' code.
@@ -27,7 +27,7 @@ def gem(x_NCHW: Tensor, p: float | Tensor = 3.0, eps: float = 1e-6) -> Tensor:
 def mac(x_NCHW: Tensor) -> Tensor:
     """Return the maximum over the positions of a feature map (MAC), N×C.
 
-    Returns N×C, not normalised.
+    The result is not normalised.
 
     Source: Tolias et al., as `rmac`: "maximum activations of convolutions". Differs from the paper: nothing.
     """
@@ -37,7 +37,7 @@ def mac(x_NCHW: Tensor) -> Tensor:
 def spoc(x_NCHW: Tensor) -> Tensor:
     """Return the mean over the positions of a feature map (SPoC), N×C.
 
-    Returns N×C, not normalised.
+    The result is not normalised.
 
     Source: Babenko, Lempitsky, "Aggregating Deep Convolutional Features for Image Retrieval", ICCV 2015.
     Differs from the paper: a mean in place of the sum, which unit length makes the same; no centring prior, no PCA.
@@ -51,7 +51,7 @@ def rmac(x_NCHW: Tensor, levels: int = 3) -> Tensor:
     On level l the regions have side ``floor(2·min(H, W) / (l + 1))``, l of them along the shorter axis and along the
     longer one so many more that neighbours on the first level overlap by about 40 %.
 
-    Returns N×C, not normalised.
+    The result is not normalised.
 
     Source: Tolias, Sicre, Jégou, "Particular Object Retrieval with Integral Max-Pooling of CNN Activations", ICLR
     2016 (R-MAC), in the form of Radenović's code (cirtorch): region borders are rounded as there, in float32.
@@ -118,7 +118,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 class GeM(nn.Module):
-    """`gem` with a learnable exponent, one for all channels."""
+    """The pooling `gem` with a learnable exponent, one for all channels."""
 
     def __init__(self, p: float = 3.0, eps: float = 1e-6) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class GeM(nn.Module):
 
 
 class MAC(nn.Module):
-    """`mac` as a layer."""
+    """The pooling `mac` as a layer."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return pooled vectors N×C of feature maps N×C×H×W."""
@@ -143,7 +143,7 @@ class MAC(nn.Module):
 
 
 class SPoC(nn.Module):
-    """`spoc` as a layer."""
+    """The pooling `spoc` as a layer."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return pooled vectors N×C of feature maps N×C×H×W."""
@@ -151,7 +151,7 @@ class SPoC(nn.Module):
 
 
 class RMAC(nn.Module):
-    """`rmac` as a layer."""
+    """The pooling `rmac` as a layer."""
 
     def __init__(self, levels: int = 3) -> None:
         super().__init__()

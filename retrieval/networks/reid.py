@@ -7,7 +7,7 @@ _CLASSIFIER_STD = 0.001  # as the authors start it
 
 
 class ReIDNetwork(nn.Module):
-    """Images N×3×H×W → unit descriptors N×D from behind a BatchNorm neck, with a classifier over the training classes.
+    """A network with a BatchNorm neck before its unit descriptors, and a classifier over the training classes.
 
     The neck's shift stays 0, so that the classifier's hyperplanes go through the origin and the cosine between
     descriptors fits what it was trained for. Training takes `training_outputs`.

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Features(nn.Module):
-    """Layers run one after another; the last convolution among them writes the `out_channels` of the feature map.
+    """A backbone of layers run one after another; the last convolution writes the `out_channels` of the feature map.
 
     Args:
         layers: by torchvision's names.
@@ -60,7 +60,8 @@ def vgg_features(name: str) -> Features:
     Krizhevsky, "One Weird Trick for Parallelizing Convolutional Neural Networks", 2014. Differs from the papers: the
     last max-pooling goes with the classifier, as retrieval has it (Radenović et al., TPAMI 2019, their code).
 
-    Args: as of `resnet_features`.
+    Args:
+        name: torchvision's, as "vgg16" or "mobilenet_v2".
     """
     features = dict(_torchvision_model(name).get_submodule("features").named_children())
     features.popitem()
@@ -73,7 +74,8 @@ def mobilenet_features(name: str) -> Features:
     Sources: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018; Howard et al.,
     "Searching for MobileNetV3", ICCV 2019. Differs from the papers: nothing in the part that is kept.
 
-    Args: as of `resnet_features`.
+    Args:
+        name: torchvision's, as "vgg16" or "mobilenet_v2".
     """
     return Features(dict(_torchvision_model(name).get_submodule("features").named_children()), name, inside="features")
 

@@ -1,4 +1,4 @@
-"""Pretrained weights: torchvision's by name, or a file of ours, of torchvision or of cirtorch, known by its keys.
+"""Pretrained weights: torchvision's by name, or a file of ours, of torchvision or of cirtorch, told apart by its keys.
 
 cirtorch is https://github.com/filipradenovic/cnnimageretrieval-pytorch, the code of Radenović, Tolias, Chum,
 "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2019.

@@ -1,4 +1,4 @@
-"""Whitening: a linear map of descriptors, fitted to training images and put behind a network.
+"""Whitening: a linear map of descriptors, fitted to training images and appended to a network.
 
 Letters: N images, D descriptor size, K size after whitening, P pairs.
 """
@@ -25,7 +25,7 @@ _FIRST_RIDGE = 1e-10
 
 
 class Whitening(nn.Module):
-    """Descriptors N×D → ``projection · (descriptor − mean)``, of unit length, N×K.
+    """A whitening layer: descriptors N×D → ``projection · (descriptor − mean)``, of unit length, N×K.
 
     Differs from cirtorch's ``whitenapply``: divided by the length itself, not by the length plus 1e-6.
     """
@@ -49,7 +49,7 @@ class Whitening(nn.Module):
 
 
 class Whitened(nn.Module):
-    """A network and the whitening behind it: images N×3×H×W → unit descriptors N×K."""
+    """A network followed by a whitening: images N×3×H×W → unit descriptors N×K."""
 
     def __init__(self, network: nn.Module, whitening: Whitening) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""The network in ONNX Runtime: exported, run, and timed."""
+"""Networks in ONNX Runtime: export, running and timing."""

@@ -1,4 +1,4 @@
-"""How much faster one network runs than another, measured so that a busy machine matters little."""
+"""Measuring how much faster one network runs than another, so that a busy machine matters little."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,14 @@ from retrieval.runtime.onnx_model import INPUT, open_session
 
 
 class LatencySettings(BaseModel, frozen=True, extra="forbid"):
-    """What a latency is measured with: images of `image_size` pixels, square or high × wide, `threads`, `pairs`."""
+    """[latency]: how a latency is measured.
+
+    Attributes:
+        image_size: pixels of the image, square or [height, width].
+        threads: CPU threads of ONNX Runtime.
+        pairs: alternating runs of the dense and the pruned network.
+        warm_up: runs of each before the first that counts.
+    """
 
     image_size: PositiveInt | tuple[PositiveInt, PositiveInt]
     threads: int = Field(default=1, ge=1)
@@ -24,8 +31,12 @@ class LatencySettings(BaseModel, frozen=True, extra="forbid"):
 class Speedup:
     """A paired measurement of a dense and a pruned network at batch size 1.
 
-    `speedup` = `dense_latency_ms` / `latency_ms`, the minima over all pairs; `speedup_low` and `speedup_high` are the
-    5th and 95th percentile of the ratios of single pairs: the spread that the machine's noise gives.
+    Attributes:
+        dense_latency_ms: minimum over all runs of the dense network.
+        latency_ms: minimum over all runs of the pruned network.
+        speedup: `dense_latency_ms` / `latency_ms`.
+        speedup_low: 5th percentile of the ratios of single pairs.
+        speedup_high: their 95th percentile; the distance between both is the spread by the machine's noise.
     """
 
     dense_latency_ms: float
@@ -40,6 +51,11 @@ def paired_speedup(dense: bytes, pruned: bytes, settings: LatencySettings) -> Sp
 
     The minimum is the time without disturbance; both models share whatever disturbance there is, so their ratio
     holds on a shared machine where the times themselves do not.
+
+    Args:
+        dense: a serialised ONNX model.
+        pruned: another.
+        settings: image size, threads and number of runs.
     """
     sessions = [open_session(model, threads=settings.threads) for model in (dense, pruned)]
     image = np.zeros((1, 3, *height_and_width(settings.image_size)), dtype=np.float32)

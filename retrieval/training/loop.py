@@ -1,4 +1,4 @@
-"""Training: one epoch at a time, and BatchNorm statistics made anew. Letters: N images, C H W.
+"""Training one epoch at a time, and recomputing BatchNorm statistics. Letters: N images, C H W.
 
 An epoch is a function of (weights, seed, epoch number) alone: its batches are drawn from a generator of its own,
 so a training that was interrupted between epochs goes on exactly as if it had not been.
@@ -23,9 +23,12 @@ from retrieval.training.losses.base import Loss
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of a training step, those of equal size in one stack n×3×H×W, and what the loss is told of each.
+    """The images of a training step and their labels.
 
-    `rows_N[i]` is where image i stands when the stacks are laid end to end.
+    Attributes:
+        stacks: the images, those of equal size in one stack n×3×H×W.
+        rows_N: the row of each image when the stacks are concatenated.
+        labels_N: what the loss is told of each image: its class, or its target in a tuple.
     """
 
     stacks: tuple[Tensor, ...]
@@ -41,7 +44,7 @@ class Batch:
 
 
 class BatchSource(Protocol):
-    """Where the batches of a training come from."""
+    """A source of the batches of a training."""
 
     @property
     def plain(self) -> "Batches":
@@ -57,7 +60,15 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True)
 class Batches:
-    """Random batches of equal size from a training set; `steps` None means once through the set."""
+    """Random batches of equal size from a training set.
+
+    Attributes:
+        training_set: the images.
+        reader: how they are read.
+        batch_size: images in a batch, at most.
+        seed: of all epochs.
+        steps: batches in an epoch; None: once through the set.
+    """
 
     training_set: TrainingSet
     reader: ImageReader
@@ -67,7 +78,7 @@ class Batches:
 
     @property
     def plain(self) -> "Batches":
-        """These very ones."""
+        """These batches themselves."""
         return self
 
     @property

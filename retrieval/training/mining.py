@@ -1,4 +1,4 @@
-"""Which images make a tuple: random pairs that match, and the hardest images that do not.
+"""Mining tuples: random pairs that match, and the hardest images that do not.
 
 Letters: N images, P pairs, Q queries, M images of the pool, D descriptor size.
 """
@@ -27,13 +27,13 @@ def draw_pairs(training_set: TrainingSet, count: int, rng: np.random.Generator) 
         return rng.permutation(training_set.pairs_P2)[:count]
     sizes_C = _class_sizes(training_set)
     queries_P = rng.permutation(np.flatnonzero(sizes_C[training_set.labels] > 1))[:count]
-    # Images by class, and where each image stands among them: the positive stands 1 to size − 1 places further.
+    # Images by class, and where each image stands among them: the positive follows 1 to size − 1 steps later.
     by_class_N = np.argsort(training_set.labels, kind="stable")
-    place_N = np.argsort(by_class_N)
+    rank_N = np.argsort(by_class_N)
     classes_P = training_set.labels[queries_P]
     first_P = (np.cumsum(sizes_C) - sizes_C)[classes_P]
     steps_P = rng.integers(1, sizes_C[classes_P])
-    positives_P = by_class_N[first_P + (place_N[queries_P] - first_P + steps_P) % sizes_C[classes_P]]
+    positives_P = by_class_N[first_P + (rank_N[queries_P] - first_P + steps_P) % sizes_C[classes_P]]
     return np.stack([queries_P, positives_P], axis=1)
 
 
@@ -75,11 +75,11 @@ def _negatives_of(
     taken = {training_set.labels[query], training_set.labels[positive]}
     too_near_M = _within_metres(training_set, query, pool_M)
     chosen: list[int] = []
-    for place in np.argsort(-similarities_M, kind="stable"):
-        label = training_set.labels[pool_M[place]]
-        if label in taken or too_near_M[place]:
+    for row in np.argsort(-similarities_M, kind="stable"):
+        label = training_set.labels[pool_M[row]]
+        if label in taken or too_near_M[row]:
             continue
-        chosen.append(pool_M[place])
+        chosen.append(pool_M[row])
         taken.add(label)
         if len(chosen) == count:
             break

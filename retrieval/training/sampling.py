@@ -1,4 +1,4 @@
-"""Batches of a few images each of a few classes, so that every image finds its like and its opposite among them."""
+"""Batches of a few classes with a few images each, so that every image has positives and negatives in its batch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +20,14 @@ class ClassBatches:
     Source: Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737 (PK
     batches). Differs from the paper: the classes go round in random order, those too few for a last batch left out of
     the round, instead of being drawn anew for each batch.
+
+    Attributes:
+        plain: plain random batches: their training set, reader, seed and steps.
+        classes_per_batch: P.
+        images_per_class: K.
+
+    Raises:
+        ValueError: the set has fewer than two classes of two images.
     """
 
     plain: Batches

@@ -30,6 +30,15 @@ class TupleBatches:
     Source: Radenović et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, and its code.
     Differs from it: images of equal size pass the network together, not one by one
     (`retrieval.training.loop.train_epoch`).
+
+    Attributes:
+        plain: plain random batches: their training set, reader, batch size, seed and steps.
+        negatives: of a tuple.
+        queries: tuples mined an epoch, at most.
+        pool: images that negatives are mined among, an epoch.
+
+    Raises:
+        ValueError: the set has no two images of a class.
     """
 
     plain: Batches

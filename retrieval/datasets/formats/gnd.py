@@ -1,4 +1,4 @@
-"""Landmark ground truth in one file: Oxford5k and Paris6k as they were, ROxford and RParis as they were revisited.
+"""Landmark ground truth in one file: Oxford5k and Paris6k, and their revisited versions ROxford and RParis.
 
 <root>/gnd_<name>.pkl, or its twin gnd_<name>.mat
 <root>/jpg/<image>.jpg
@@ -30,7 +30,7 @@ _NONE = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class _Answers:
-    """What the file says of one query, indices from 0."""
+    """Box and answers of one query, indices from 0."""
 
     box: Box | None
     indices: Mapping[str, Indices]

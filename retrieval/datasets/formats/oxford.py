@@ -39,12 +39,12 @@ _CORRUPT_IN_PARIS = {
 PARIS_CORRUPT = frozenset(
     f"paris_{landmark}_{number}" for landmark, numbers in _CORRUPT_IN_PARIS.items() for number in numbers
 )
-"""The images of Paris6k that are none, without folder and .jpg."""
+"""The files of Paris6k that are no images, without folder and .jpg."""
 
 
 @dataclass(frozen=True)
 class _QueryFiles:
-    """What the four files of one query say, as image names."""
+    """The contents of the four files of one query, as image names."""
 
     name: str
     image: str

@@ -28,7 +28,7 @@ _SPREAD = 45
 
 @dataclass(frozen=True)
 class Street:
-    """What the houses of a street have in common, and what makes them easy to take for one another."""
+    """The features that the houses of a street share, which make them easy to mistake for one another."""
 
     wall: Colour
     trim: Colour
@@ -126,7 +126,7 @@ def draw_house(house: House, size: int) -> Image.Image:
 
 
 class _Brush:
-    """ImageDraw in shares of the canvas."""
+    """An ImageDraw whose coordinates are shares of the canvas."""
 
     def __init__(self, canvas: Image.Image) -> None:
         self._side = canvas.width

@@ -36,7 +36,7 @@ _STYLE_DRAWS, _HOUSE_DRAWS, _VIEW_DRAWS, _QUERY_DRAWS = range(4)
 
 
 class MiniSettings(BaseModel):
-    """How much to draw; from `places` to `distractors` the counts are those of `val` and of `test` each."""
+    """The size of a benchmark; from `places` to `distractors` the counts are those of `val` and of `test` each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ DEFAULT_SETTINGS = MiniSettings()
 
 
 class MiniManifest(BaseModel):
-    """What `mini.json` holds; two benchmarks with the same one hold the same images, in the same places."""
+    """The contents of `mini.json`; two benchmarks with equal ones hold the same images under the same names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -111,10 +111,15 @@ def write_mini(
 ) -> None:
     """Draw the benchmark into `out`, or leave it as it is when it is already there.
 
-    Everything is written beside `out` and renamed at the end, so `out` is never half there. `progress` is
-    called after each image with the number of images written and their total. The same seed and settings draw
-    the same pixels (with the same Pillow and NumPy), whatever the `format`: `mini`, or one of
-    `retrieval.datasets.miniature.formats.registry`.
+    Everything is written beside `out` and renamed at the end, so `out` is never half there. The same seed and settings
+    draw the same pixels (with the same Pillow and NumPy), whatever the format.
+
+    Args:
+        out: the folder to write.
+        seed: of everything that is drawn.
+        settings: counts and image size.
+        progress: called after each image with the number of images written and their total.
+        format: `mini`, or one of `retrieval.datasets.miniature.formats.registry.WRITERS`.
 
     Raises:
         ValueError: the format is unknown, or `out` holds anything else.

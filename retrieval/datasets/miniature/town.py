@@ -14,7 +14,7 @@ _SECOND_WORDS = (
 
 @dataclass(frozen=True)
 class Place:
-    """A house by its address. Its looks follow from a seed, the street and the house number."""
+    """A house by its address; its appearance follows from a seed, the street and the house number."""
 
     street: int
     house: int
@@ -31,7 +31,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Split:
-    """The places that one retrieval set asks for, and those that are only in the way."""
+    """The places that one retrieval set queries, and its distractors."""
 
     places: tuple[Place, ...]
     distractors: tuple[Place, ...]

@@ -1,1 +1,1 @@
-"""Readers of .mat files and pickles from the web that run no code of theirs and bound what they allocate."""
+"""Readers of untrusted .mat files and pickles: they run no code of the file."""

@@ -42,7 +42,7 @@ class Matrix(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many values it has."""
+        """The number of its values."""
         return math.prod(self.shape)
 
 

@@ -1,4 +1,4 @@
-"""Reading pickles from strangers: containers, scalars and numpy arrays come out, and nothing else is ever called.
+"""Reading untrusted pickles: only containers, scalars and numpy arrays come out, and nothing else is ever called.
 
 A pickle is a program, and numpy's own part in reading one can be made to take numbers for pointers. So of what a
 pickle may ask for, nothing is handed over: every name it may say stands for a function of this file, which builds an
@@ -80,7 +80,7 @@ def _check_opcodes(content: bytes) -> None:
 
 
 class _Tuples:
-    """What hashing each object on the unpickler's stack would take: levels of tuples in it, and values in all of them.
+    """The cost of hashing each object on the unpickler's stack: its levels of tuples, and the values in all of them.
 
     Only tuples count, since a tuple that holds anything else that holds objects has no hash, or has it already.
     """
@@ -187,7 +187,7 @@ class _Array:
 
     @property
     def order(self) -> Literal["F", "C"]:
-        """Which index runs fastest: the first (F) or the last (C)."""
+        """The index that runs fastest: the first (F) or the last (C)."""
         return "F" if self.fortran else "C"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:

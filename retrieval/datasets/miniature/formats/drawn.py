@@ -11,7 +11,7 @@ from retrieval.datasets.formats.oxford import load_oxford
 
 @dataclass(frozen=True)
 class DrawnQuery:
-    """One question: its image and box, and the number that it has among those of its place."""
+    """One query: its image, its box, and a name with its number among the queries of its place."""
 
     name: str
     image: Path
@@ -20,7 +20,7 @@ class DrawnQuery:
 
 @dataclass(frozen=True)
 class DrawnPlace:
-    """The views of one place by how well they show it; those of a training place or a distractor are all good."""
+    """The views of one place, by how well they show it; those of a training place or a distractor are all good."""
 
     name: str
     good: tuple[Path, ...]
@@ -41,7 +41,7 @@ class DrawnPlace:
 
 @dataclass(frozen=True)
 class DrawnSplit:
-    """The places that are asked for, and those of one view each that are only in the way."""
+    """The places that are queried, and the distractors: places of one view each."""
 
     places: tuple[DrawnPlace, ...]
     distractors: tuple[DrawnPlace, ...]

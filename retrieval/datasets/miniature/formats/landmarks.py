@@ -21,7 +21,7 @@ _TAGS = tuple(sorted({file.partition("/")[0] for file in FLICKR_UNREADABLE}))
 
 @dataclass(frozen=True)
 class _Names:
-    """How a city names a place, an image of it without extension, and its folder below jpg/."""
+    """The names that a city gives to a place, to its images without extension, and to its folder below jpg/."""
 
     place: Callable[[str], str]
     image: Callable[[Path], str]

@@ -1,4 +1,4 @@
-"""Where the drawn places stand on the map: made up, since drawings have no position."""
+"""Invented map positions of the drawn places, since drawings have none."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 @dataclass(frozen=True)
 class Position:
-    """Metres east and north, UTM."""
+    """A position in metres east and north, UTM."""
 
     east: float
     north: float
@@ -26,7 +26,7 @@ class Position:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a view was taken from."""
+    """A view and the position that it was taken from."""
 
     view: Path
     position: Position

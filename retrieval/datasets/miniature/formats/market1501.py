@@ -18,7 +18,7 @@ _DRAWN_BY_HAND, _DETECTED = "00", "01"
 
 @dataclass(frozen=True)
 class _Names:
-    """Makes names that occur once: the frame is counted on from one image to the next."""
+    """A maker of unique names: the frame number goes up from one image to the next."""
 
     frames: count
 

@@ -24,7 +24,7 @@ _YEARS = 5
 
 @dataclass(frozen=True)
 class _Listing:
-    """Images as one half of a `dbStruct` lists them: names, metres east and north (2 × N), days since year 0 (N)."""
+    """The images of one half of a `dbStruct`: names, metres east and north (2 × N), days since year 0 (N)."""
 
     names: list[str]
     utm: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Which formats the miniature benchmark is written in, by name."""
+"""The formats that the miniature benchmark can be written in, by name."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +19,7 @@ from retrieval.datasets.miniature.formats.plain import write_folders, write_mani
 from retrieval.datasets.miniature.formats.utm import write_utm
 
 Writer = Callable[[Drawn, Path], None]
-"""Moves the drawn images into a data root that a sweep can use, a new folder; what it leaves behind is thrown away."""
+"""A function that moves the drawn images into a new data root for a sweep; images that it leaves are deleted."""
 
 WRITERS: dict[str, Writer] = {
     "oxford5k": write_oxford5k,

@@ -17,7 +17,7 @@ _PROTOCOL = 2  # of the published files, which Python 2 wrote
 
 @dataclass
 class _Database:
-    """What one split of the pickle lists; `cluster` is the place that an image shows."""
+    """The lists of one split in the pickle; `cluster` is the place that an image shows."""
 
     cids: list[str] = field(default_factory=list)
     cluster: list[int] = field(default_factory=list)
