@@ -229,6 +229,6 @@ def fingerprint(paths: Iterable[Path]) -> str:
     common = os.path.commonpath([file.parent for file in files])
     digest = hashlib.sha256()
     for file in files:
-        # As the disk has the name, which may be no text.
+        # Names are bytes on disk, and may be no valid text.
         digest.update(os.fsencode(f"{file.relative_to(common).as_posix()}\0{file.stat().st_size}\n"))
     return digest.hexdigest()[:16]

@@ -33,7 +33,7 @@ class _Seen:
         refused: number of data sets that their loaders refused.
     """
 
-    # As texts: a million paths would take most of a gigabyte.
+    # Texts, not paths: a million paths would take most of a gigabyte.
     images: dict[str, None] = field(default_factory=dict)
     missing: dict[str, None] = field(default_factory=dict)
     refused: int = 0

@@ -39,7 +39,12 @@ def gallery_parts(gallery: Gallery, size: int) -> list[np.ndarray]:
 def distance_rows(queries_QD: np.ndarray, gallery: Gallery, *, tile: int = _TILE) -> Iterator[np.ndarray]:
     """Yield the negated inner products with all N images, float32, one row per query, in order.
 
-    Never more than `tile` numbers are held, or one query's. Equal descriptors get equal distances.
+    At most `tile` numbers are in memory at a time, or those of one query. Equal descriptors get equal distances.
+
+    Args:
+        queries_QD: unit vectors.
+        gallery: unit vectors of the database.
+        tile: most distances in memory at a time.
 
     Raises:
         ValueError: when the database's descriptors are not of the queries' size.

@@ -113,7 +113,7 @@ def on_gpu(index: faiss.Index) -> faiss.Index:
 def index_bytes(index: faiss.Index) -> int:
     """Return the size in bytes of the file that faiss writes: codes, lists, ids, codebooks and graph.
 
-    What a device that serves the index holds in memory, but for the allocator's slack.
+    A device that serves the index needs as much memory, apart from the allocator's overhead.
     """
     written = 0
 

@@ -106,7 +106,8 @@ def step(hits: Hits) -> float:
 def precision_at(hits: Hits, kappa: int) -> float:
     """Return the precision among the first `kappa` ranks or up to the last positive found, whichever is earlier.
 
-    So two positives at the first two ranks give 1 at every kappa. NaN without positives, 0 with none found.
+    Two positives at the first two ranks therefore give 1 at every kappa. NaN if the query has no positives, 0 if the
+    ranking holds none.
 
     Source: Radenović et al., "Revisiting Oxford and Paris", CVPR 2018, as its published evaluation computes it.
     Differs from that: a truncated ranking without a positive is 0, not an error.

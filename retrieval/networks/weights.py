@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _POOLINGS: dict[str, type[nn.Module]] = {"gem": GeM, "mac": MAC, "spoc": SPoC, "rmac": RMAC}  # by cirtorch's names
 # Written by BatchNorm since torch 0.4.1; older files lack it, and nothing of ours reads it.
 _COUNTER = ".num_batches_tracked"
-# What numpy arrays are pickled with, under the names of numpy 1 and 2: cirtorch keeps its whitening in them.
+# The callables in a pickled numpy array, by the names of numpy 1 and 2: cirtorch keeps its whitening in arrays.
 _RECONSTRUCT = np.empty(0).__reduce__()[0]
 _ARRAYS: list[Any] = [
     (_RECONSTRUCT, "numpy.core.multiarray._reconstruct"),

@@ -207,7 +207,7 @@ def _principal(centred_ND: NDArray[np.float64], count: int) -> tuple[NDArray[np.
     # NetVLAD's D × D would take gigabytes; products of images with each other have the same eigenvalues.
     variances_K, combinations_NK = _largest(centred_ND @ centred_ND.T / images, count)
     directions_DK = centred_ND.T @ combinations_NK
-    # Of no variance, a direction of rounding errors alone: whatever it is, it is as long as the others.
+    # A direction without variance consists of rounding errors; the lower bound avoids a division by zero.
     return variances_K, directions_DK / np.maximum(np.linalg.norm(directions_DK, axis=0), np.finfo(float).tiny)
 
 

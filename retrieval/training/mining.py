@@ -52,8 +52,16 @@ def hardest_negatives(
 ) -> list[Indices]:
     """Return, for each pair, up to `count` images of the pool, the query's most similar first.
 
-    Never of the query's class or the positive's, never within `negative_metres` of the query, and at most one of a
-    class; equally similar ones in the order of the pool. Fewer than `count` where the pool has no more classes.
+    Negatives are never of the query's or the positive's class, never within `negative_metres` of the query, and at most
+    one is taken from a class; equally similar ones keep the order of the pool. There are fewer than `count` where the
+    pool has no more classes.
+
+    Args:
+        training_set: classes and, for places, coordinates.
+        pairs_Q2: query and positive of each pair, as indices of images.
+        pool_M: indices of the pool's images.
+        similarities_QM: of each query to each image of the pool.
+        count: negatives for each pair, at most.
 
     Source: Radenović et al., "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, and its code.
     Differs from it: the positive's class and the metres, which sets of places need; fewer negatives where the code

@@ -23,7 +23,7 @@ CUTOUTS = 12
 
 _FIELDS = ("dbImageFns", "utmDb", "qImageFns", "utmQ")
 _TIMES = ("dbTimeStamp", "qTimeStamp")
-# Where they stand in files that name their fields otherwise; TokyoTM has time stamps in between, given last here.
+# Positions of these fields in files that name them otherwise; TokyoTM has time stamps in between, given last here.
 _POSITIONS, _POSITIONS_WITH_TIMES = (1, 2, 3, 4), (1, 2, 4, 5, 3, 6)
 _DATABASE_FOLDERS = ("images", "database")
 _QUERY_FOLDERS = ("queries_real", "queries", "query")

@@ -54,7 +54,7 @@ def load_market(root: Path, split: str = "test", distractors: bool = False) -> R
 
     Positives show the query's person before another camera, junk the same person before the same one. Of the database's
     images those of pid -1 are left out: they are junk to every query, so no ranking changes, and need not be described.
-    Those of pid 0 stay, as wrong answers. `distractors` adds those of `images/`, after the others.
+    Images of pid 0 stay, as wrong answers. `distractors` adds the images of `images/` after the others.
 
     The split `val` is ours, to search by without a look at the test: every 7th training identity in the order of pids,
     beginning with the first. All their images are the database; the first of each before each camera is a query too,

@@ -18,7 +18,7 @@ from retrieval.text import name_few
 def load_utm_folder(root: Path, split: str = "test") -> RetrievalSet:
     """Read a split to rank, images in the order of their paths; right answers are at most 25 m away.
 
-    Of a name only the first two fields are read, metres east and north.
+    Only the first two fields of a name are read: metres east and north.
 
     Args:
         root: the folder of the set.
@@ -63,7 +63,7 @@ def _coordinates(base: Path, names: list[str]) -> NDArray[np.float64]:
     """Return metres east and north, N×2."""
     metres, strange = [], []
     for name in names:
-        # Of the file's name alone: a folder above it may have an @ too.
+        # Only the file's name is split: a folder above it may have an @ too.
         fields = name.rpartition("/")[2].split("@")
         try:
             metres.append((float(fields[1]), float(fields[2])))

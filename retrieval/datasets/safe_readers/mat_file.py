@@ -19,7 +19,7 @@ _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f
 _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMERIC_CLASSES = range(6, 16)
 _COMPLEX_FLAG = 0x0800
-# What the compressed variables of a file may grow to; the largest published list of images is a tenth of it.
+# Most bytes that compressed variables of a file may grow to; the largest published list of images is a tenth of it.
 _MAX_BYTES = 1 << 28
 
 

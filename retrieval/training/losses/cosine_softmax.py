@@ -23,8 +23,8 @@ class CosineSoftmax(Loss):
 
     def __init__(self, classes: int, descriptor_size: int, scale: float = DEFAULT_SCALE) -> None:
         super().__init__()
-        # Of length about 1: an optimizer's step turns a longer direction by less, and AdamW would hardly turn those of
-        # a standard normal draw at all in the steps of a short training.
+        # The directions start with a length of about 1: a step of an optimizer turns a longer direction by less, and
+        # AdamW would hardly turn those of a standard normal draw in the few steps of a short training.
         self.directions_CD = nn.Parameter(torch.randn(classes, descriptor_size) / descriptor_size**0.5)
         self.scale = scale
 

@@ -14,7 +14,7 @@ def write_mat(file: Path, variables: dict[str, Any]) -> None:
     """Write a file of MATLAB 5."""
     savemat(file, variables)
     with file.open("r+b") as stream:
-        # What stands there tells the time of writing.
+        # The header's text has the time of writing, which would make the bytes differ.
         stream.write(_HEADER.ljust(_HEADER_BYTES))
 
 
