@@ -114,7 +114,7 @@ def schedule_for(number: int, groups: tuple[PrunableGroup, ...]) -> Schedule:
     return Schedule(
         method=name,
         ratios={group.id: _on_grid(group.width, ratio) for group, ratio in zip(free, ratios_G, strict=True)},
-        decay=decay if get_method(name).uses_decay else None,
+        decay=decay if "decay" in get_method(name).hyperparameters() else None,
         epochs=EPOCHS,
         learning_rate=LEARNING_RATE,
         round_to=ROUND_TO,

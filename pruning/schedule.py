@@ -1,14 +1,23 @@
 """What one trial does to the network: frozen, JSON there and back, a stable hash as identity."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from pruning.frozen_mapping import FEWEST_BITS, MOST_BITS, FrozenMapping, GroupBits, Ratios
+from pruning.identity import json_identity
+from pruning.methods.base import Method
 from pruning.methods.registry import get_method
-from pruning.per_group import FEWEST_BITS, MOST_BITS, GroupBits, Ratios
 
 
 def _known_method(name: str) -> str:
@@ -120,10 +129,26 @@ class Schedule(BaseModel):
     open_descriptor: bool = False
     sparsity: Sparsity | None = None
     quantization: Quantization | None = None
+    hyperparameters: Annotated[Mapping[str, int | float], AfterValidator(FrozenMapping), PlainSerializer(dict)] = Field(
+        default=FrozenMapping({}), validate_default=True, exclude_if=lambda values: not values
+    )
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _hyperparameters_suit_method(cls, given: Mapping[str, float], info: ValidationInfo) -> Mapping[str, float]:
+        if "method" not in info.data:
+            return given  # the method is refused already
+        method = get_method(info.data["method"])
+        own = [name for name in method.hyperparameters() if name not in cls.model_fields]
+        if unknown := sorted(given.keys() - set(own)):
+            has = f"it has {', '.join(own)}" if own else "it has none that is named here"
+            raise ValueError(f"method {method.name!r} has no hyperparameter {unknown[0]!r}; {has}")
+        complete = method(**given)
+        return FrozenMapping({name: getattr(complete, name) for name in own})
 
     @model_validator(mode="after")
     def _decay_suits_method(self) -> Self:
-        if self.decay is not None and not get_method(self.method).uses_decay:
+        if self.decay is not None and "decay" not in get_method(self.method).hyperparameters():
             raise ValueError(f"method {self.method!r} uses no decay, got {self.decay}; leave it None")
         return self
 
@@ -148,14 +173,32 @@ class Schedule(BaseModel):
             raise ValueError("epochs are 0 in every stage; at least one must train")
         return self
 
+    def build_method(self) -> Method:
+        """Return the pruning method with the hyperparameters that this schedule names."""
+        method = get_method(self.method)
+        fields = {name: getattr(self, name) for name in method.hyperparameters() if name in type(self).model_fields}
+        return method(**fields, **self.hyperparameters)
+
     @property
     def total_epochs(self) -> int:
-        """Of all stages."""
+        """Epochs of all stages."""
         later = (stage.epochs for stage in (self.sparsity, self.quantization) if stage is not None)
         return self.epochs + sum(later)
 
     @property
     def identity(self) -> str:
         """16 hexadecimal digits of SHA-256 over the canonical JSON: equal for equal schedules, everywhere."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return json_identity(self.model_dump(mode="json"), separators=(",", ":"))
+
+
+def hyperparameter_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a Schedule that hold these hyperparameters.
+
+    Those that every schedule has always held are fields of their own; all others share one mapping.
+
+    Args:
+        values: name → value.
+    """
+    own = {name: value for name, value in values.items() if name in Schedule.model_fields}
+    shared = {name: value for name, value in values.items() if name not in own}
+    return {**own, "hyperparameters": shared} if shared else own

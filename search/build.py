@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pruning.allocation import Ranking, ranking_of
+from pruning.allocation import Ranking
 from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.predicted_cost import CostModel
@@ -19,7 +19,7 @@ from search.study.initial_points import Point
 from search.study.proposals import Costs
 from search.study.samplers import check_sampler
 from search.study.searcher import StudySearcher, never_stopped
-from spaces.space import Space
+from spaces.space import Space, rank_filters
 from spaces.space_transfer import project
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivityMap
@@ -62,7 +62,7 @@ def build_space(
     preset = config.space.resolve()
     ranking: Ranking = {}
     if "global" in preset.allocation:
-        ranking = ranking_of(baseline.network() if baseline else _untrained(config), groups, preset.neighbours[0])
+        ranking = rank_filters(preset, baseline.network() if baseline else _untrained(config), groups)
     return Space(
         groups,
         preset,

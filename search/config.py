@@ -13,7 +13,7 @@ from retrieval.runtime.latency import LatencySettings
 from search.overrides import replace_keys_
 from search.study.budget import Budget, Stall
 from search.study.samplers import DEFAULT_SAMPLER, make_sampler
-from spaces.preset import Preset, load_preset
+from spaces.preset import PRESET_MODEL, Preset, load_preset
 from tracking.limits import Limits
 from tracking.objectives import Protocol, check_objectives, check_reported, reported_metrics
 from tracking.sensitivity import SensitivitySettings
@@ -233,7 +233,7 @@ def load_config(
     try:
         config.space.resolve()
     except ValidationError as error:
-        raise ValueError(f"{source}: {first_error(error, Preset, inside='space.')}") from error
+        raise ValueError(f"{source}: {first_error(error, PRESET_MODEL, inside='space.')}") from error
     except ValueError as error:
         raise ValueError(f"{source}: space.preset: {error}") from error
     return _with_absolute_paths(config)

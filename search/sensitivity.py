@@ -136,13 +136,13 @@ def _channel_methods(config: SweepConfig) -> list[str]:
 
 
 def _probe(config: SweepConfig) -> Probe:
-    """Channels are chosen by the first of the space's methods that removes any, with the fewest of its neighbours."""
-    preset = config.space.resolve()
+    """Channels are chosen by the first of the space's methods that removes any, with its plain hyperparameters."""
+    preset, method = config.space.resolve(), _channel_methods(config)[0]
     return Probe(
-        method=_channel_methods(config)[0],
+        method=method,
         ratios=config.sensitivity.ratios,
         quality=config.search.objectives[0],
-        neighbours=preset.neighbours[0],
+        hyperparameters=preset.plain_hyperparameters(method),
         round_to=preset.round_to,
         open_descriptor=preset.descriptor == "open",
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning.graph.groups import PrunableGroup
+from pruning.methods.registry import all_hyperparameters
 from spaces.params import RATIO
 from spaces.scripted_sampler import Kind, ScriptedSampler, Suggestion
 from spaces.space import BITS_OFFSET, OFFSET, Space, offset_name
@@ -14,13 +15,12 @@ _Choices = Mapping[str, Any]
 _ACTS_ON = {
     "method": "how channels are chosen, and when they go",
     "allocation": "how what goes is shared out among the groups",
-    "decay": "channels about to go: what they are multiplied by after each epoch",
-    "neighbours": "the local criterion: how many neighbours a filter is compared with",
     "epochs": "the trial: epochs before its last stage",
     "learning_rate": "the trial: learning rate of the backbone",
     "share": "every layer: share of its weights that goes",
     "threshold": "every layer: magnitude below which its weights go",
     "bits": "every layer: bits of a weight",
+    **{name: hyperparameter.proposed.acts_on for name, hyperparameter in all_hyperparameters().items()},
 }
 _ON_FREE_GROUPS = {
     "level": "share of channels removed",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pruning.methods.registry import all_hyperparameters
 from pruning.schedule import Schedule
 
 Params = dict[str, str | int | float]
@@ -18,6 +19,7 @@ def params_of(schedule: Schedule) -> Params:
     `method`, `epochs`, …; `sparsity.share`, `quantization.bits`, …; `ratio:<group id>` and `bits:<group id>`.
     """
     fields = schedule.model_dump(exclude_none=True)
+    fields |= fields.pop("hyperparameters", {})
     ratios = {f"{RATIO}{group}": ratio for group, ratio in fields.pop("ratios").items()}
     bits: dict[str, int] = {}
     for stage in _STAGES:
@@ -43,6 +45,8 @@ def schedule_of(params: Mapping[str, str | int | float]) -> Schedule:
             fields.setdefault("quantization", {}).setdefault("group_bits", {})[key.removeprefix(BITS)] = value
         elif stage in _STAGES and field:
             fields.setdefault(stage, {})[field] = value
-        else:
+        elif key in Schedule.model_fields or key not in all_hyperparameters():
             fields[key] = value
+        else:
+            fields.setdefault("hyperparameters", {})[key] = value
     return Schedule.model_validate(fields)

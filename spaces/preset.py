@@ -3,13 +3,15 @@
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Annotated, Any, Literal, Self
+from types import GenericAlias
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from pruning.methods.registry import get_method
+from pruning.frozen_mapping import FEWEST_BITS, MOST_BITS
+from pruning.methods.hyperparameters import Hyperparameter
+from pruning.methods.registry import all_hyperparameters, get_method
 from pruning.names import nearest_name
-from pruning.per_group import FEWEST_BITS, MOST_BITS
 from pruning.schedule import QuantizationTraining, SparsityTraining
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
@@ -95,8 +97,6 @@ class Preset(Bounds):
     offset: the largest distance of a group's ratio from level and tilt.
     residual: whether groups that several layers add up to may lose channels ("joint") or keep all ("locked").
     descriptor: whether the group that fixes the descriptor's size may lose channels ("open") or keeps all ("locked").
-    decay: range of what progressive methods multiply chosen channels by; in hundredths.
-    neighbours: range of k of the local criterion.
     patience: epochs of standstill after which progressive methods stop; 0 for never.
     epochs: range of a trial's epochs before its last stage; None for the sweep's own.
     learning_rate: range, on a logarithmic scale, to two digits; None for the sweep's own.
@@ -111,8 +111,6 @@ class Preset(Bounds):
     offset: float = Field(default=0.0, ge=0, lt=1)
     residual: Literal["joint", "locked"] = "joint"
     descriptor: Literal["locked", "open"] = "locked"
-    decay: Annotated[tuple[Ratio, Ratio], _PAIR] = (0.01, 0.3)
-    neighbours: Annotated[tuple[Count, Count], _PAIR] = (1, 1)
     patience: int = Field(default=0, ge=0)
     epochs: Annotated[tuple[Count, Count], _PAIR] | None = None
     learning_rate: Annotated[tuple[Rate, Rate], _PAIR] | None = None
@@ -141,6 +139,47 @@ class Preset(Bounds):
         """Epochs of the last stage."""
         return sum(stage.epochs for stage in (self.sparsity, self.quantization) if stage is not None)
 
+    def range_of(self, hyperparameter: Hyperparameter) -> tuple[float, float]:
+        """Return the closed range that a hyperparameter is proposed from: the preset's, or the method's own."""
+        low, high = getattr(self, hyperparameter.name) or (hyperparameter.proposed.low, hyperparameter.proposed.high)
+        return low, high
+
+    def plain_hyperparameters(self, method: str) -> dict[str, float]:
+        """Return the hyperparameters of a schedule that nobody has preferences for: defaults, moved into their ranges.
+
+        Those that follow from each group's ratio are left out. Those that all schedules hold are named even where the
+        method lacks them.
+
+        Args:
+            method: name of the method.
+        """
+        own = get_method(method).hyperparameters()
+        held = [each for each in all_hyperparameters().values() if each.name in own or each.proposed.always_written]
+        ranges = {each: self.range_of(each) for each in held}
+        plain = {each: each.plain_value(ratio=None) for each in held}
+        return {
+            each.name: min(max(value, ranges[each][0]), ranges[each][1])
+            for each, value in plain.items()
+            if value is not None
+        }
+
+
+def _bounds_field(hyperparameter: Hyperparameter) -> tuple[Any, Any]:
+    """Return type and default of a preset's field that bounds a hyperparameter; absent from JSON where it is None."""
+    pair: Any = Annotated[(GenericAlias(tuple, (hyperparameter.annotation, hyperparameter.annotation)), _PAIR)]
+    proposed = hyperparameter.proposed
+    if proposed.always_written:
+        return pair, Field(default=(proposed.low, proposed.high), description=proposed.acts_on)
+    described = f"{proposed.acts_on}; left out, it is in [{proposed.low:g}, {proposed.high:g}]"
+    return pair | None, Field(default=None, exclude_if=lambda bounds: bounds is None, description=described)
+
+
+# Every method's hyperparameters are keys too: a method is added without a change here.
+_BOUNDS_FIELDS: dict[str, Any] = {name: _bounds_field(each) for name, each in all_hyperparameters().items()}
+PRESET_MODEL: Final[type[Preset]] = create_model(
+    "Preset", __base__=Preset, __doc__=Preset.__doc__, **_BOUNDS_FIELDS
+)
+
 
 def preset_names() -> list[str]:
     """Names of the presets that come with the package."""
@@ -160,4 +199,4 @@ def load_preset(name: str, /, **changes: Any) -> Preset:
     for key, value in changes.items():
         merges = isinstance(value, Mapping) and isinstance(entries.get(key), Mapping)
         entries[key] = {**entries[key], **value} if merges else value
-    return Preset.model_validate(entries)
+    return PRESET_MODEL.model_validate(entries)

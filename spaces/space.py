@@ -1,19 +1,21 @@
 """The space of schedules over a network's groups, and how a sampler walks it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from pruning.allocation import Ranking, ranked_ratios
-from pruning.decay import default_decay
+from torch import nn
+
+from pruning.allocation import Ranking, ranked_ratios, ranking_of
+from pruning.frozen_mapping import FEWEST_BITS, MOST_BITS
 from pruning.graph.groups import PrunableGroup
 from pruning.methods.base import Method
+from pruning.methods.hyperparameters import Hyperparameter
 from pruning.methods.plfp import Plfp
-from pruning.methods.registry import get_method
-from pruning.per_group import FEWEST_BITS, MOST_BITS
-from pruning.schedule import Quantization, Schedule, Sparsity
+from pruning.methods.registry import all_hyperparameters, get_method
+from pruning.schedule import Quantization, Schedule, Sparsity, hyperparameter_fields
 from pruning.widths import can_narrow
 from spaces.grid import on_grid
 from spaces.params import RATIO
@@ -96,8 +98,7 @@ class Space:
         return Schedule(
             method=method.name,
             ratios=self._ratios(sampler) if method.removes_channels else {},
-            decay=_in_hundredths(sampler, "decay", *preset.decay) if method.uses_decay else None,
-            neighbours=self._neighbours(sampler, method),
+            **hyperparameter_fields(self._hyperparameters(sampler, method)),
             patience=None if method.cuts_first else preset.patience or None,
             epochs=count_between(sampler, "epochs", *self._epochs) if method.removes_channels else 0,
             learning_rate=self._learning_rate(sampler),
@@ -114,10 +115,9 @@ class Space:
         decay where a level is wished for, all epochs, the sweep's learning rate; else the middle of its range.
         """
         plain: dict[str, Any] = {"tilt": 0.0, "epochs": self._epochs[1], "learning_rate": self.learning_rate}
-        plain["neighbours"] = self.preset.neighbours[0]
+        plain |= plain_values(preferred.get("level"))
         if "level" in preferred:
             plain |= {f"{RATIO}{group.id}": preferred["level"] for group in self.free_groups}
-            plain["decay"] = default_decay(preferred["level"])
         answers = ScriptedSampler({**plain, **preferred})
         self.propose(answers)
         return answers.params
@@ -197,9 +197,17 @@ class Space:
     def _epochs(self) -> tuple[int, int]:
         return self.preset.epochs or (self.epochs, self.epochs)
 
-    def _neighbours(self, sampler: Sampler, method: Method) -> int:
-        low, high = self.preset.neighbours
-        return count_between(sampler, "neighbours", low, high) if isinstance(method, Plfp) else low
+    def _hyperparameters(self, sampler: Sampler, method: type[Method]) -> dict[str, float]:
+        proposed = {name: self._value(sampler, each) for name, each in method.hyperparameters().items()}
+        return {**self.preset.plain_hyperparameters(method.name), **proposed}
+
+    def _value(self, sampler: Sampler, hyperparameter: Hyperparameter) -> float:
+        name, proposed = hyperparameter.name, hyperparameter.proposed
+        low, high = self.preset.range_of(hyperparameter)
+        if hyperparameter.kind is int:
+            return count_between(sampler, name, int(low), int(high))
+        value = between(sampler, name, low, high, log=proposed.log)
+        return value if proposed.digits is None else min(max(round(value, proposed.digits), low), high)
 
     def _learning_rate(self, sampler: Sampler) -> float:
         low, high = self.preset.learning_rate or (self.learning_rate, self.learning_rate)
@@ -226,7 +234,7 @@ class Space:
         low, high = self.preset.level
         return min(max(ratio, low), high)
 
-    def _grid_point(self, method: Method, share: float) -> dict[str, Any]:
+    def _grid_point(self, method: type[Method], share: float) -> dict[str, Any]:
         preferred: dict[str, Any] = {"method": method.name}
         if method.removes_channels:
             low, high = self.preset.level
@@ -261,5 +269,24 @@ def _what_it_does(schedule: Schedule) -> object:
     return schedule.epochs, schedule.learning_rate, schedule.sparsity, schedule.quantization
 
 
-def _in_hundredths(sampler: Sampler, name: str, low: float, high: float) -> float:
-    return min(max(round(between(sampler, name, low, high), 2), low), high)
+def rank_filters(preset: Preset, network: nn.Module, groups: Sequence[PrunableGroup]) -> Ranking:
+    """Rank the filters of all groups together, as the "global" allocation needs it.
+
+    The local criterion ranks them, with the fewest neighbours that the preset allows.
+
+    Args:
+        preset: of the space.
+        network: the dense one.
+        groups: of the network.
+    """
+    return ranking_of(network, groups, int(preset.plain_hyperparameters(Plfp.name)["neighbours"]))
+
+
+def plain_values(ratio: float | None) -> dict[str, float]:
+    """Return the values of all methods' hyperparameters that a trial has which nobody has preferences for.
+
+    Args:
+        ratio: that all groups are pruned at; None leaves out what follows from it.
+    """
+    values = {name: each.plain_value(ratio) for name, each in all_hyperparameters().items()}
+    return {name: value for name, value in values.items() if value is not None}

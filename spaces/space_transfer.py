@@ -5,21 +5,19 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from pruning.decay import default_decay
 from pruning.graph.groups import PrunableGroup
-from pruning.methods.registry import get_method
+from pruning.methods.registry import all_hyperparameters, get_method
 from pruning.schedule import Schedule
 from spaces.fit_params import fit
 from spaces.grid import on_grid
 from spaces.params import BITS, RATIO, Params, params_of
 from spaces.preset import Allocation
 from spaces.scripted_sampler import ScriptedSampler
-from spaces.space import BITS_OFFSET, Space
+from spaces.space import BITS_OFFSET, Space, plain_values
 
 # Keys of `params_of` that a trial may bring along beside its method and ratios → the dimension.
 _BESIDE = {
-    "decay": "decay",
-    "neighbours": "neighbours",
+    **{name: name for name in all_hyperparameters()},
     "epochs": "epochs",
     "learning_rate": "learning_rate",
     "sparsity.share": "share",
@@ -93,8 +91,8 @@ def _project(space: Space, ratios: Mapping[str, float], method: str, beside: Par
     names = (name for name in space.preset.methods if get_method(name).removes_channels)
     chosen = method if known else next(names, space.preset.methods[0])
     wanted = {group.id: space.on_grid(group, ratios.get(group.id, 0.0)) for group in space.free_groups}
-    paper = default_decay(fmean(wanted.values())) if wanted else default_decay(0.0)
-    preferred = {"method": chosen, "decay": paper, **_wishes(beside)}
+    mean = fmean(wanted.values()) if wanted else 0.0
+    preferred = {"method": chosen, **plain_values(mean), **_wishes(beside)}
     points = [
         space.point(preferred | {"allocation": allocation} | _allocated(space, wanted, allocation))
         for allocation in space.preset.allocation

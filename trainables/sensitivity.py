@@ -16,9 +16,8 @@ from torch import nn
 
 from pruning.cost import count_macs
 from pruning.graph.groups import PrunableGroup, find_groups
-from pruning.methods.registry import get_method
 from pruning.names import nearest_name
-from pruning.schedule import Schedule
+from pruning.schedule import Schedule, hyperparameter_fields
 from pruning.surgery import cut
 from pruning.widths import kept_count
 from retrieval.training.loop import Batches
@@ -39,7 +38,7 @@ _log = logging.getLogger(__name__)
 class Probe(Settings):
     """What is done to every group in turn.
 
-    method, neighbours, round_to, open_descriptor: how the channels that go are chosen, as in a Schedule.
+    method, hyperparameters, round_to, open_descriptor: how the channels that go are chosen; hyperparameters by name.
     ratios: shares of the group's channels, ascending, each in (0, 1).
     quality: key of the metric that is read off.
     """
@@ -47,7 +46,7 @@ class Probe(Settings):
     method: str
     ratios: tuple[float, ...]
     quality: str
-    neighbours: int = 1
+    hyperparameters: dict[str, float] = Field(default_factory=dict)
     round_to: int = 8
     open_descriptor: bool = False
 
@@ -56,11 +55,11 @@ class Probe(Settings):
         return Schedule(
             method=self.method,
             ratios={group_id: ratio},
-            neighbours=self.neighbours,
             epochs=1,
             learning_rate=1.0,
             round_to=self.round_to,
             open_descriptor=self.open_descriptor,
+            **hyperparameter_fields(self.hyperparameters),
         )
 
 
@@ -103,7 +102,8 @@ def measure_group(
     points = []
     for kept, ratio in ratio_of.items():
         if kept < group.width:
-            plan = get_method(probe.method).choose(dense, groups, probe.schedule(group_id, ratio))
+            schedule = probe.schedule(group_id, ratio)
+            plan = schedule.build_method().choose(dense, groups, schedule.ratios, schedule.round_to)
             small = cut(dense, plan, example, open_descriptor=probe.open_descriptor)
             network, metrics = score_cut(small, batches.epoch(0), settings, data, baseline, device, whitening)
             quality, saved = metrics.get(probe.quality, math.nan), dense_macs - _macs(network, settings)
@@ -114,7 +114,7 @@ def measure_group(
 def sensitivity_folder(settings: TrialSettings, baseline: Baseline, probe: Probe) -> Path:
     """Where measurements are kept: with the dense network, under the hash of all else that they depend on."""
     parts = {
-        "probe": probe.model_dump(),
+        "probe": {**probe.model_dump(exclude={"hyperparameters"}), **probe.hyperparameters},
         "data": open_data(settings.data).fingerprint,
         "read": settings.data.model_dump(mode="json", include={"select_on", "image_size", "training_size"}),
         "finetune": settings.finetune.model_dump(include={"batch_size", "recalibration_steps", "seed"}),

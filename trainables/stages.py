@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from pruning.coding.phases import Phase, begin_, phases_of, resume_
 from pruning.coding.quantize import QuantizedWeight, quantized_weights
 from pruning.coding.sparsity import l1_penalty, release_
 from pruning.convergence import Convergence, norm_of_chosen
 from pruning.graph.groups import PrunableGroup
-from pruning.methods.registry import get_method
-from pruning.methods.trained_pq import Phase, begin_, phases_of, resume_
 from pruning.schedule import Schedule
 from pruning.surgery import Plan
 from trainables.training import Training
@@ -58,7 +57,7 @@ class ChannelPruningStage:
     ) -> None:
         self.plan = plan
         self._groups, self._schedule, self._cut = groups, schedule, cut
-        self._method = get_method(schedule.method)
+        self._method = schedule.build_method()
         self._convergence = Convergence(schedule.patience)
         self.training = start(network, epochs=schedule.epochs, learning_rate=schedule.learning_rate)
 
@@ -72,10 +71,10 @@ class ChannelPruningStage:
         loss = self.training.train_epoch()
         network = self.training.network
         if not self._method.cuts_first:
-            self.plan = self._method.choose(network, self._groups, self._schedule)
+            self.plan = self._method.choose(network, self._groups, self._schedule.ratios, self._schedule.round_to)
             self._convergence.update(self.plan, norm_of_chosen(network, self._groups, self.plan))
             if not self.finished:
-                self._method.soften_(network, self._groups, self.plan, self._schedule)
+                self._method.soften_(network, self._groups, self.plan, self._schedule.ratios)
         return loss
 
     def small_network(self) -> nn.Module:
@@ -99,7 +98,7 @@ class ChannelPruningStage:
 
 
 class QuantizationStage:
-    """Single weights go to zero and the others to few bits, phase by phase (see `pruning.methods.trained_pq`).
+    """Single weights go to zero and the others to few bits, phase by phase (see `pruning.coding.phases`).
 
     The first phase begins with the first epoch, or with `begin` where no phase trains.
     """

@@ -18,7 +18,6 @@ from pruning.coding.sparsity import pruned_share
 from pruning.cost import Cost, cost_of, macs_by_layer
 from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.ledger import ledger
-from pruning.methods.registry import get_method
 from pruning.predicted_cost import kept_widths
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut
@@ -179,8 +178,8 @@ class Trial:
         self.curve = [EpochPoint(**point) for point in state["curve"]]
 
     def _first_stage(self, dense: nn.Module) -> ChannelPruningStage | QuantizationStage:
-        method = get_method(self.schedule.method)
-        plan = method.choose(dense, self.groups, self.schedule) if method.cuts_first else {}
+        schedule, method = self.schedule, self.schedule.build_method()
+        plan = method.choose(dense, self.groups, schedule.ratios, schedule.round_to) if method.cuts_first else {}
         if method.new_weights:
             dense, self._loss = self.baseline.start_anew(self._batches, self.settings.data.image_size)
         if method.cuts_first:

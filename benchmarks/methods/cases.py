@@ -56,7 +56,7 @@ def levels_for(network: nn.Module, groups: Sequence[PrunableGroup], example_NCHW
     reached = {}
     for level in (step / 50 for step in range(48)):
         schedule = _schedule("l1", groups, level)
-        plan = get_method("l1").choose(network, groups, schedule)
+        plan = schedule.build_method().choose(network, groups, schedule.ratios, schedule.round_to)
         reached[level] = dense / count_macs(cut(network, plan, example_NCHW), example_NCHW)
     return {target: min(reached, key=lambda level: abs(log(reached[level] / target))) for target in TARGETS}
 
@@ -113,7 +113,7 @@ def _schedule(method: str, groups: Sequence[PrunableGroup], level: float) -> Sch
     return Schedule(
         method=method,
         ratios={group.id: level for group in groups if not group.locked},
-        decay=default_decay(level) if known.uses_decay else None,
+        decay=default_decay(level) if "decay" in known.hyperparameters() else None,
         epochs=EPOCHS,
         learning_rate=SCRATCH_LEARNING_RATE if known.new_weights else LEARNING_RATE,
     )

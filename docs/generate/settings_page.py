@@ -15,7 +15,7 @@ from retrieval.datasets.registry import FORMATS
 from retrieval.networks.network import BACKBONES, POOLINGS
 from search.config import SpaceSettings, SweepConfig
 from search.study.samplers import SAMPLERS
-from spaces.preset import Preset
+from spaces.preset import PRESET_MODEL
 
 _INTRODUCTION = """# Sweep-file keys
 
@@ -63,7 +63,7 @@ def _all_models() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", SweepConfig
     for name, field in SweepConfig.model_fields.items():
         for model in _models_in(field.annotation):
-            yield from _with_nested(name, Preset if model is SpaceSettings else model)
+            yield from _with_nested(name, PRESET_MODEL if model is SpaceSettings else model)
 
 
 def _with_nested(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -87,7 +87,7 @@ def _section(name: str) -> list[str]:
     parts = [f"## `[{name}]`\n"]
     if model is SpaceSettings:
         parts += [_prose(model), _key_table(model, name, ["preset"]), _PRESETS, *_presets()]
-        model = Preset
+        model = PRESET_MODEL
         parts.append("### Keys of a preset\n")
     parts += [_prose(model)]
     if may_be_missing:

@@ -5,11 +5,9 @@ It runs as a method of its own, or as the last stage after channels were cut. A 
 trains as many epochs as the phase has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,38 +15,8 @@ from torch import Tensor, nn
 from pruning.coding.quantize import quantize_
 from pruning.coding.sparsity import coded_layers, hold_masks_, magnitude_mask, share_mask, weight_of
 from pruning.graph.groups import PrunableGroup
-from pruning.methods.base import Method
 from pruning.names import nearest_name
-
-if TYPE_CHECKING:
-    from pruning.schedule import Quantization, Schedule, Sparsity
-
-
-class TrainedPq(Method):
-    """Saha, Varma, Jawahar, "Compressing Deep Neural Networks for Recognizing Places", ACPR 2017.
-
-    Read from the authors' poster and slides, and from Han et al., "Deep Compression", ICLR 2016, whose method they
-    apply to place recognition: train with λ·Σ|W|, prune |W| < threshold in every layer, retrain with the pruned
-    weights held at zero, again; then one k-means codebook a layer over what is left, whose centres are trained by the
-    summed gradients of their weights while the assignment stays.
-
-    Differs from the paper:
-    - A target share a layer may stand in place of the threshold; it is approached in equal steps over the rounds.
-    - Weights pruned in one round stay zero in the penalised epochs of the next.
-    - The optimizer is the trial's own (AdamW), for the centres too; the papers use plain SGD.
-    - The uniform alternative has one grid a channel over its non-zeros, trained straight-through.
-    - Biases, BatchNorm and pooling exponents stay float32.
-    """
-
-    name: ClassVar[str] = "trained_pq"
-    cuts_first: ClassVar[bool] = True
-    removes_channels: ClassVar[bool] = False
-
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """Nothing can be removed. Raises ValueError when `count` is not 0."""
-        if count:
-            raise ValueError(f"method {self.name!r} removes no channels, {count} were asked for")
-        return filters_OD.new_zeros(0).long()
+from pruning.schedule import Quantization, Schedule, Sparsity
 
 
 @dataclass(frozen=True)

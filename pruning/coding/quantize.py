@@ -22,7 +22,7 @@ from pruning.coding.sparsity import (
     replace_,
     weight_of,
 )
-from pruning.per_group import FEWEST_BITS, MOST_BITS
+from pruning.frozen_mapping import FEWEST_BITS, MOST_BITS
 
 Grid: TypeAlias = Literal["kmeans", "uniform"]
 Floats: TypeAlias = NDArray[np.floating]

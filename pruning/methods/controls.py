@@ -1,23 +1,17 @@
 """Controls: methods that separate the ideas of the others, or that any method must beat."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
-from pruning.criteria import l1_scores, random_removal_order
-from pruning.methods.base import Method, lowest
-from pruning.methods.fpgm import Fpgm
+from pruning.criteria import fpgm_scores, l1_scores, plfp_removal_order, random_removal_order
+from pruning.methods.base import DecayingMethod, Method, lowest
 from pruning.methods.l1 import L1
-from pruning.methods.plfp import Plfp
-
-if TYPE_CHECKING:
-    from pruning.schedule import Schedule
+from pruning.methods.plfp import Neighbours
 
 
 class Random(Method):
-    """Any filters, cut once: what the choice itself is worth is how far a method is above this.
+    """Random filters, cut once: the baseline that shows how much a method's choice of filters is worth.
 
     The draw follows from the filters, so that a trial is repeatable and every group is drawn for itself.
     """
@@ -25,8 +19,8 @@ class Random(Method):
     name: ClassVar[str] = "random"
     cuts_first: ClassVar[bool] = True
 
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """In random order."""
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return them in random order."""
         return random_removal_order(filters_OD, count)
 
 
@@ -36,25 +30,37 @@ class LargestFirst(Method):
     name: ClassVar[str] = "largest_first"
     cuts_first: ClassVar[bool] = True
 
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """Largest Σ|W_i| first."""
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return those of the largest Σ|W_i| first."""
         return lowest(-l1_scores(filters_OD), count)
 
 
-class FpgmDecay(Fpgm):
+class FpgmDecay(DecayingMethod):
     """FPGM's choice with PLFP's decay, of BatchNorm too, in place of zeroing: the schedule without the criterion."""
 
     name: ClassVar[str] = "fpgm_decay"
-    uses_decay: ClassVar[bool] = True
-    softens_filters_only: ClassVar[bool] = False
+
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return those of the smallest total distance to all other filters first."""
+        return lowest(fpgm_scores(filters_OD), count)
 
 
-class LocalZeroing(Plfp):
-    """PLFP's choice zeroed as in SFP and FPGM, filters alone: the criterion without the schedule."""
+class LocalZeroing(Method):
+    """PLFP's choice zeroed as in SFP and FPGM, filters alone: the criterion without the schedule.
+
+    Attributes:
+        neighbours: as in `Plfp`.
+    """
 
     name: ClassVar[str] = "local_zeroing"
-    uses_decay: ClassVar[bool] = False
+    cuts_first: ClassVar[bool] = False
     softens_filters_only: ClassVar[bool] = True
+
+    neighbours: Neighbours = 1
+
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return the most redundant among their neighbours first (see `plfp_removal_order`)."""
+        return plfp_removal_order(filters_OD, count, self.neighbours)
 
 
 class Scratch(L1):

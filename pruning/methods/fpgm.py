@@ -1,16 +1,11 @@
 """FPGM: after every epoch, zero the filters nearest to the layer's geometric median; cut them at the end."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from pruning.criteria import fpgm_scores
 from pruning.methods.base import Method, lowest
-
-if TYPE_CHECKING:
-    from pruning.schedule import Schedule
 
 
 class Fpgm(Method):
@@ -27,6 +22,6 @@ class Fpgm(Method):
     cuts_first: ClassVar[bool] = False
     softens_filters_only: ClassVar[bool] = True
 
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """Smallest total distance to all other filters first."""
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return those of the smallest total distance to all other filters first."""
         return lowest(fpgm_scores(filters_OD), count)

@@ -1,16 +1,11 @@
 """L1: remove the filters with the smallest absolute sum once, then train the small network."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from pruning.criteria import l1_scores
 from pruning.methods.base import Method, lowest
-
-if TYPE_CHECKING:
-    from pruning.schedule import Schedule
 
 
 class L1(Method):
@@ -23,6 +18,6 @@ class L1(Method):
     name: ClassVar[str] = "l1"
     cuts_first: ClassVar[bool] = True
 
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """Smallest Σ|W_i| first."""
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return those of the smallest Σ|W_i| first."""
         return lowest(l1_scores(filters_OD), count)

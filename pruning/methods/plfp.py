@@ -1,19 +1,27 @@
 """PLFP: after every epoch, shrink the filters that their neighbours can replace; cut them at the end."""
 
-from __future__ import annotations
+from typing import Annotated, ClassVar
 
-from typing import TYPE_CHECKING, ClassVar
-
+from pydantic import Field
 from torch import Tensor
 
 from pruning.criteria import plfp_removal_order
-from pruning.methods.base import Method
+from pruning.methods.base import DecayingMethod
+from pruning.methods.hyperparameters import SearchRange
 
-if TYPE_CHECKING:
-    from pruning.schedule import Schedule
+Neighbours = Annotated[
+    int,
+    Field(ge=1),
+    SearchRange(
+        low=1,
+        high=1,
+        acts_on="the local criterion: how many neighbours a filter is compared with",
+        always_written=True,
+    ),
+]
 
 
-class Plfp(Method):
+class Plfp(DecayingMethod):
     """Wang et al., "Progressive Local Filter Pruning for Image Retrieval Acceleration", IEEE TMM 2023.
 
     Reconstructed: the full text was not at hand. Its abstract states two ideas, local redundancy and
@@ -32,12 +40,16 @@ class Plfp(Method):
       takes the channel from all of them; the paper selects in each convolution alone and leaves shortcuts
       out.
     - Kept widths are aligned to multiples of `round_to`.
+
+    Attributes:
+        decay: see `DecayingMethod`.
+        neighbours: how many neighbours a filter is compared with, the paper's k; at least 1.
     """
 
     name: ClassVar[str] = "plfp"
-    cuts_first: ClassVar[bool] = False
-    uses_decay: ClassVar[bool] = True
 
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """Most redundant among its neighbours first (see `plfp_removal_order`)."""
-        return plfp_removal_order(filters_OD, count, schedule.neighbours)
+    neighbours: Neighbours = 1
+
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return the most redundant among their neighbours first (see `plfp_removal_order`)."""
+        return plfp_removal_order(filters_OD, count, self.neighbours)

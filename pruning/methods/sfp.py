@@ -1,16 +1,11 @@
 """SFP: after every epoch, zero the filters of the smallest l2 norm; cut them at the end."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from pruning.criteria import l2_scores
 from pruning.methods.base import Method, lowest
-
-if TYPE_CHECKING:
-    from pruning.schedule import Schedule
 
 
 class Sfp(Method):
@@ -28,6 +23,6 @@ class Sfp(Method):
     cuts_first: ClassVar[bool] = False
     softens_filters_only: ClassVar[bool] = True
 
-    def removal_order(self, filters_OD: Tensor, count: int, schedule: Schedule) -> Tensor:
-        """Smallest ‖W_i‖₂ first."""
+    def removal_order(self, filters_OD: Tensor, count: int) -> Tensor:
+        """Return those of the smallest ‖W_i‖₂ first."""
         return lowest(l2_scores(filters_OD), count)

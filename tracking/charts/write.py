@@ -55,6 +55,7 @@ def _row(point: FrontPoint) -> dict[str, Any]:
     return {
         "trial": point.number,
         "on_front": point.on_front,
+        **schedule.pop("hyperparameters", {}),
         **schedule,
         **{f"{stage}.{key}": value for stage, entries in stages.items() for key, value in entries.items()},
         **point.metrics,

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from pruning.cost import count_macs, macs_by_layer
 from pruning.graph.groups import find_groups
 from pruning.ledger import LedgerRow, ledger
-from pruning.methods.registry import get_method
 from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut
 
@@ -48,7 +47,7 @@ def test_the_ledger_tells_asked_aligned_and_achieved_apart() -> None:
     ratios = {"0": 0.3, "4": 0.5}  # the last one fixes the descriptor: locked
     schedule = Schedule(method="l1", ratios=ratios, epochs=1, learning_rate=0.1)
     groups = find_groups(network, EXAMPLE_NCHW)
-    plan = get_method("l1").choose(network, groups, schedule)
+    plan = schedule.build_method().choose(network, groups, schedule.ratios)
     # A quarter of what the first writes (14 by 14 places) and of what the second reads (12 by 12).
     saved = (196 * 32 * 27 + 144 * 24 * 32 * 9) // 4
     assert ledger(groups, schedule, cut(network, plan, EXAMPLE_NCHW), macs_by_layer(network, EXAMPLE_NCHW)) == [

@@ -13,11 +13,11 @@ from torch import nn
 from torchvision.models import DenseNet, mobilenet_v3_small, resnet18
 
 from pruning.coding.packing import size_formula_bytes
+from pruning.coding.phases import layer_bits
 from pruning.coding.quantize import quantize_, quantized_weights
 from pruning.coding.sparsity import coded_layers, hold_masks_, release_, share_mask
 from pruning.cost import cost_of
 from pruning.graph.groups import PrunableGroup, find_groups
-from pruning.methods.trained_pq import layer_bits
 from pruning.predicted_cost import CostModel
 from pruning.schedule import Quantization, Schedule, Sparsity
 from pruning.surgery import cut

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pruning.decay import default_decay
-from pruning.schedule import Ratios, Schedule
+from pruning.frozen_mapping import Ratios
+from pruning.schedule import Schedule
 
 FIELDS: dict[str, Any] = {
     "method": "plfp",

@@ -10,7 +10,7 @@ from docs.generate.markdown import table
 from docs.generate.metrics_page import metrics_page
 from docs.generate.settings_page import settings_page
 from search.config import SweepConfig
-from spaces.preset import Preset
+from spaces.preset import PRESET_MODEL
 from tracking.record import METRICS
 
 
@@ -25,7 +25,7 @@ def test_the_page_of_keys_has_a_section_for_each_of_the_file_and_a_row_for_each_
             assert f"| `{name}` |" in page
             continue
         rows = section(page, f"## `[{name}]`")
-        model = Preset if name == "space" else field.annotation
+        model = PRESET_MODEL if name == "space" else field.annotation
         for key in model.model_fields:
             assert f"| `{key}` |" in rows, (name, key)
 

@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from pruning.cost import cost_of
 from pruning.graph.groups import PrunableGroup, find_groups
-from pruning.methods.registry import get_method
+from pruning.methods.l1 import L1
 from pruning.schedule import Schedule
 from pruning.surgery import cut
 from retrieval.runtime.latency import LatencySettings
@@ -61,7 +61,7 @@ def true_maps(schedule: Schedule) -> np.ndarray:
 
 def build_costs(schedule: Schedule) -> dict[str, float]:
     """By really cutting."""
-    plan = get_method("l1").choose(NETWORK, GROUPS, schedule.model_copy(update={"method": "l1", "decay": None}))
+    plan = L1().choose(NETWORK, GROUPS, schedule.ratios, schedule.round_to)
     return cost_metrics(cost_of(cut(NETWORK, plan, IMAGE), IMAGE), cost_of(NETWORK, IMAGE))
 
 
