@@ -176,9 +176,7 @@ def _bounds_field(hyperparameter: Hyperparameter) -> tuple[Any, Any]:
 
 # Every method's hyperparameters are keys too: a method is added without a change here.
 _BOUNDS_FIELDS: dict[str, Any] = {name: _bounds_field(each) for name, each in all_hyperparameters().items()}
-PRESET_MODEL: Final[type[Preset]] = create_model(
-    "Preset", __base__=Preset, __doc__=Preset.__doc__, **_BOUNDS_FIELDS
-)
+PRESET_MODEL: Final[type[Preset]] = create_model("Preset", __base__=Preset, __doc__=Preset.__doc__, **_BOUNDS_FIELDS)
 
 
 def preset_names() -> list[str]:
