@@ -1,7 +1,5 @@
 """Sweep files: TOML in, one frozen `SweepConfig` out, errors in one line that names the key."""
 
-import hashlib
-import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from pruning.identity import json_identity
 from retrieval.runtime.latency import LatencySettings
 from search.overrides import replace_keys_
 from search.study.budget import Budget, Stall
@@ -187,7 +186,7 @@ class SweepConfig(Settings):
     @property
     def identity(self) -> str:
         """Sixteen hex digits of what decides the trials' outcome: all but the budget and the resources."""
-        return hashlib.sha256(json.dumps(self.deciding, sort_keys=True).encode()).hexdigest()[:16]
+        return json_identity(self.deciding)
 
     @property
     def deciding(self) -> dict[str, Any]:

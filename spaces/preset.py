@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pruning.frozen_mapping import FEWEST_BITS, MOST_BITS
 from pruning.methods.hyperparameters import Hyperparameter
 from pruning.methods.registry import all_hyperparameters, get_method
-from pruning.names import nearest_name
+from pruning.names import unknown_name
 from pruning.schedule import QuantizationTraining, SparsityTraining
 
 Ratio = Annotated[float, Field(ge=0, lt=1)]
@@ -191,8 +191,7 @@ def load_preset(name: str, /, **changes: Any) -> Preset:
         ValueError: no such preset, an unknown entry, or a value out of its range.
     """
     if name not in preset_names():
-        nearest = nearest_name(name, preset_names())
-        raise ValueError(f"unknown preset {name!r}; known: {', '.join(preset_names())}; nearest: {nearest!r}")
+        raise ValueError(unknown_name("preset", name, preset_names()))
     entries = tomllib.loads(files("spaces").joinpath("presets", f"{name}.toml").read_text())
     for key, value in changes.items():
         merges = isinstance(value, Mapping) and isinstance(entries.get(key), Mapping)

@@ -1,9 +1,9 @@
 """Which metrics a search can be after: one quality first, then one or two costs."""
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Literal
 
+from pruning.names import close_name
 from tracking.record import METRICS
 
 Protocol = Literal["classic", "revisited", "market", "places"]
@@ -32,8 +32,8 @@ def check_objectives(objectives: Sequence[str]) -> None:
     """
     for key in objectives:
         if key not in METRICS:
-            near = get_close_matches(key, METRICS, n=1)
-            raise ValueError(f"unknown objective {key!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+            near = close_name(key, METRICS)
+            raise ValueError(f"unknown objective {key!r}" + (f": did you mean {near!r}?" if near else ""))
         if key.startswith("test_"):
             raise ValueError(f"{key!r} cannot be an objective: the search must not see it, {key[5:]!r} can")
     first, *others = objectives or ("",)

@@ -1,10 +1,11 @@
 """What pydantic found wrong, as one line that a person can act on."""
 
 import textwrap
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from pruning.names import did_you_mean
 
 _LONGEST_VALUE = 200
 
@@ -37,8 +38,7 @@ def _known_keys(key: str, model: type[BaseModel], path: list[Any]) -> str:
     section = _section(model, path)
     if section is None:
         return "nothing is known by this name there"
-    near = get_close_matches(key, section.model_fields, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(section.model_fields)}"
+    return did_you_mean(key, section.model_fields)
 
 
 def _section(model: type[BaseModel], path: list[Any]) -> type[BaseModel] | None:

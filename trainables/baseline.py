@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pruning.graph.groups import PrunableGroup, find_groups
+from pruning.identity import json_identity
 from retrieval.descriptors.extract import describe_with
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.index import check_factory
@@ -110,7 +111,7 @@ class Baseline:
             self.settings.data.image_size,
             self.settings.evaluation.autocast,
         ]
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        digest = json_identity(parts)
         return self.folder / f"delivered-{digest}"
 
     def _matched(self, loss: Loss) -> Loss:
@@ -168,7 +169,7 @@ def baseline_identity(settings: TrialSettings) -> str:
         "image_size": settings.data.training_size or settings.data.image_size,
         "train": training_fingerprint(data.train),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return json_identity(parts)
 
 
 def find_baseline(settings: TrialSettings, cache: Path) -> Baseline | None:

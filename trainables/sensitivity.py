@@ -4,11 +4,10 @@ Everything else is done as at a trial's end (`trainables.trial`): BatchNorm is m
 whitening is fitted again, and the network is scored as it would be delivered.
 """
 
-import hashlib
-import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, Field, ValidationError
@@ -16,6 +15,7 @@ from torch import nn
 
 from pruning.cost import count_macs
 from pruning.graph.groups import PrunableGroup, find_groups
+from pruning.identity import json_identity
 from pruning.names import nearest_name
 from pruning.schedule import Schedule, hyperparameter_fields
 from pruning.surgery import cut
@@ -46,9 +46,13 @@ class Probe(Settings):
     method: str
     ratios: tuple[float, ...]
     quality: str
-    hyperparameters: dict[str, float] = Field(default_factory=dict)
+    hyperparameters: dict[str, int | float] = Field(default_factory=dict)
     round_to: int = 8
     open_descriptor: bool = False
+
+    def flat(self) -> dict[str, Any]:
+        """Return one key a decision, JSON-ready: what the identity of its measurements is made of."""
+        return {**self.model_dump(exclude={"hyperparameters"}), **self.hyperparameters}
 
     def schedule(self, group_id: str, ratio: float) -> Schedule:
         """Only this group, at this ratio. Its epochs and learning rate say nothing: no trial runs it."""
@@ -114,15 +118,14 @@ def measure_group(
 def sensitivity_folder(settings: TrialSettings, baseline: Baseline, probe: Probe) -> Path:
     """Where measurements are kept: with the dense network, under the hash of all else that they depend on."""
     parts = {
-        "probe": {**probe.model_dump(exclude={"hyperparameters"}), **probe.hyperparameters},
+        "probe": probe.flat(),
         "data": open_data(settings.data).fingerprint,
         "read": settings.data.model_dump(mode="json", include={"select_on", "image_size", "training_size"}),
         "finetune": settings.finetune.model_dump(include={"batch_size", "recalibration_steps", "seed"}),
         "descriptor": settings.descriptor.model_dump(),
         "evaluation": settings.evaluation.model_dump(exclude={"batch_size"}),
     }
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-    return baseline.folder / f"sensitivity-{digest}"
+    return baseline.folder / f"sensitivity-{json_identity(parts)}"
 
 
 def keep_group(folder: Path, found: GroupSensitivity) -> None:

@@ -12,7 +12,7 @@ from pruning.methods.l1 import L1
 from pruning.methods.plfp import Plfp
 from pruning.methods.sfp import Sfp
 from pruning.methods.trained_pq import TrainedPq
-from pruning.names import nearest_name
+from pruning.names import unknown_name
 
 # One row a method; a new one goes at the end.
 _ALL: Final[tuple[type[Method], ...]] = (
@@ -37,8 +37,7 @@ def get_method(name: str) -> type[Method]:
         ValueError: no method has it; the message lists the known names and the nearest one.
     """
     if name not in METHODS:
-        nearest = nearest_name(name, METHODS)
-        raise ValueError(f"unknown method {name!r}; known: {', '.join(METHODS)}; nearest: {nearest!r}")
+        raise ValueError(unknown_name("method", name, METHODS))
     return METHODS[name]
 
 

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pruning.identity import sha256_prefix
 from retrieval.datasets.image_files import list_images
 from retrieval.descriptors.extract import Progress
 from retrieval.descriptors.files import write_parquet
@@ -56,7 +57,7 @@ def describe_folder(job: Job, progress: Progress | None = None) -> int:
     card = NetworkCard.model_validate_json((job.bundle / "network.json").read_bytes())
     model = (job.bundle / "model.onnx").read_bytes()
     images: list[Item] = [(job.folder / name, None) for name in job.names]
-    digest = hashlib.sha256(model).hexdigest()[:16]
+    digest = sha256_prefix(model)
     settings = {"image_size": str(card.data.image_size), "kind": job.kind}
     unfinished = job.out.absolute().parent / f".{job.out.name}.{store_key(digest, data_digest(images), settings)}"
     origin = {**provenance(device="cpu"), "model_sha256": hashlib.sha256(model).hexdigest()}

@@ -1,6 +1,5 @@
 """The speed of a network's shape, measured once: trials of equal widths are equally fast."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
+from pruning.identity import json_identity
 from retrieval.runtime.latency import LatencySettings, Speedup, paired_speedup
 from tracking.files import write_atomically
 from trainables.settings import TrialSettings
@@ -70,7 +70,7 @@ def pair_key(widths: Mapping[str, int], settings: TrialSettings) -> str:
         "descriptor": settings.descriptor.model_dump(exclude={"images"}),
         "latency": settings.latency.model_dump(),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return json_identity(parts)
 
 
 def read_speed(path: Path) -> Speedup | None:

@@ -1,5 +1,6 @@
 """The sensitivity of one group, measured, against the same done step by step."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pruning.surgery import cut
 from retrieval.descriptors.extract import describe_with
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.training.loop import Batches, recalibrate_batchnorm_
+from spaces.preset import load_preset
 from tracking.sensitivity import CutPoint, GroupSensitivity
 from trainables.baseline import Baseline, need_baseline, train_baseline
 from trainables.data import open_data
@@ -127,3 +129,14 @@ def test_only_what_changes_a_measurement_changes_where_it_is_kept(tiny_settings,
     assert folder() == folder(finetune=finetune.model_copy(update={"steps_per_epoch": 9}))
     assert folder() != folder(finetune=finetune.model_copy(update={"recalibration_steps": 9}))
     assert folder() != folder(descriptor=DescriptorSettings(scales=(1.0, 0.7)))
+
+
+def test_measurements_of_before_methods_declared_their_hyperparameters_are_found():
+    for method in ("plfp", "l1"):
+        hyperparameters = load_preset("filters", neighbours=[2, 4]).plain_hyperparameters(method)
+        probe = Probe(method=method, ratios=(0.25,), quality="map", hyperparameters=hyperparameters)
+        assert json.dumps(probe.flat(), sort_keys=True) == (
+            f'{{"method": "{method}", "neighbours": 2, "open_descriptor": false, '
+            '"quality": "map", "ratios": [0.25], "round_to": 8}'
+        )
+        assert probe.schedule("a", 0.25).neighbours == 2

@@ -1,0 +1,87 @@
+"""A method with a hyperparameter of its own is its file and its row: done in a copy of the tree."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+
+
+def insert(path: Path, before: str, line: str) -> None:
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, line + before))
+
+
+def run(tree: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree in which the steps of CONTRIBUTING were done."""
+    copy = tmp_path_factory.mktemp("tree")
+    for package in ("pruning", "spaces", "retrieval", "tests/contract"):
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    # 1. the method's file
+    shutil.copy(HERE / "lp_method.py", copy / "pruning/methods/lp.py")
+    # 2. its row in the registry, and the import that the row needs
+    registry = copy / "pruning/methods/registry.py"
+    insert(registry, before="from pruning.methods.plfp import", line="from pruning.methods.lp import Lp\n")
+    insert(registry, before=")\nMETHODS", line="    Lp,\n")
+    # 3. its row in the contract's table
+    contract = copy / "tests/contract/test_methods.py"
+    insert(contract, before="}\nSTRUCTURED", line='    "lp": {"hyperparameters": {"power": 3.0}},\n')
+    return copy
+
+
+@pytest.fixture(scope="module")
+def spaces(tree: Path) -> list[dict[str, Any]]:
+    """Of these changes to a preset, one space each."""
+    changes = [
+        {"methods": ["lp", "l1"]},
+        {"methods": ["lp"], "power": [2.0, 3.0]},
+        {"methods": ["lp"], "power": 2.5},
+        {"methods": ["l1"]},
+    ]
+    answer: list[dict[str, Any]] = json.loads(run(tree, str(HERE / "list_dimensions.py"), json.dumps(changes)))
+    return answer
+
+
+def test_its_hyperparameter_is_a_dimension_of_every_space_that_has_the_method(spaces: list[dict[str, Any]]) -> None:
+    space = spaces[0]
+    power = space["dimensions"]["power"]
+    assert (power["low"], power["high"], power["kind"]) == (1.0, 4.0, "float")
+    assert (power["acts_on"], power["condition"]) == ("the criterion: p of its norm", "method lp")
+    assert (space["params"]["power"], space["method"]) == (1.5, "Lp(power=1.5)")
+
+
+def test_a_preset_bounds_it_by_its_name(spaces: list[dict[str, Any]]) -> None:
+    _, bounded, fixed, _ = spaces
+    power = bounded["dimensions"]["power"]
+    assert (power["low"], power["high"]) == (2.0, 3.0)
+    assert "power" not in fixed["dimensions"]
+    assert fixed["method"] == "Lp(power=2.5)"
+
+
+def test_a_space_without_the_method_is_what_it_was(spaces: list[dict[str, Any]]) -> None:
+    without = spaces[-1]
+    assert "power" not in {*without["dimensions"], *without["params"], *without["preset"]}
+
+
+def test_it_keeps_the_contract_of_all_methods(tree: Path) -> None:
+    contract = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract/test_methods.py")
+    assert "passed" in run(tree, *contract, "-k", "lp or row_in_the_table or no_hyperparameter")
