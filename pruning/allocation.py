@@ -54,7 +54,9 @@ def ranked_ratios(
     Source: Wang et al., BAFD (IEEE T-Cybernetics 2021).
     Differs from the paper: that capped groups pass on what they keep is our reading, and what a block is follows from
     names.
-    Raises ValueError when `share` is outside [0, 1), `cap` outside (0, 1), or the ranking is of another network.
+
+    Raises:
+        ValueError: `share` is outside [0, 1), `cap` outside (0, 1), or the ranking is of another network.
     """
     if not 0 <= share < 1 or not 0 < cap < 1:
         raise ValueError(f"share must be in [0, 1) and cap in (0, 1), got {share} and {cap}")
@@ -70,13 +72,13 @@ def ranked_ratios(
 
 
 def block_of(group_id: str) -> str:
-    """Name of the block that a group lies in: up to the first number in its name, or the whole name without one."""
-    found = _BLOCK.match(group_id)
-    return found.group() if found else group_id
+    """Return the name of a group's block: its own name up to the first number, or all of it where it has none."""
+    block = _BLOCK.match(group_id)
+    return block.group() if block else group_id
 
 
 def _take_lowest(ranking: Ranking, share: float, cap: float) -> dict[str, int]:
-    """How many filters of each group go; ties in order of the groups and their filters."""
+    """Return how many filters of each group go; equal scores go in the order of the groups and their filters."""
     everything = [(score, name) for name, scores in ranking.items() for score in scores]
     order = torch.tensor([score for score, _ in everything], dtype=torch.float64).argsort(stable=True)
     wanted = len(everything) - kept_count(len(everything), share, round_to=1)

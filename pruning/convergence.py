@@ -1,4 +1,4 @@
-"""When a progressive method has settled: it chooses the same channels, and they no longer change."""
+"""Early stop of progressive methods, once they choose the same channels and these no longer change."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _UNCHANGED = 1e-2  # change of the norm that counts as none, of the largest norm
 
 
 class Convergence:
-    """Counts the epochs for which the choice and the norm of the chosen weights have stood still.
+    """A count of the epochs for which the chosen channels and the norm of their weights have not changed.
 
     Source: the early stop of BAFD (IEEE T-Cybernetics 2021), 5 epochs there. Differs from the paper: which change of
     the norm counts as none is not stated; here it is, from one epoch to the next, 1 % of the largest norm seen,
@@ -29,11 +29,11 @@ class Convergence:
 
     @property
     def reached(self) -> bool:
-        """Whether it has stood still for as many epochs as `patience` says; never when that is None."""
+        """Whether nothing has changed for `patience` epochs; never when that is None."""
         return self._patience is not None and self._still >= self._patience
 
     def update(self, plan: Plan, norm: float) -> None:
-        """Take note of one epoch's choice, and of the norm of the weights that are to go."""
+        """Record one epoch's choice, and the norm of the weights that are to go."""
         self._largest = max(self._largest, norm)
         # A plan that removes nothing stands still from the start, and says nothing of the training.
         same = norm > 0 and dict(plan) == dict(self._plan) and abs(norm - self._norm) <= _UNCHANGED * self._largest
@@ -41,7 +41,7 @@ class Convergence:
         self._plan, self._norm = plan, norm
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, but the plan: the trial keeps that."""
+        """Return everything but the plan, which the trial saves itself."""
         return {"norm": self._norm, "largest": self._largest, "still": self._still}
 
     def load_state_dict(self, state: dict[str, Any], plan: Plan) -> None:
@@ -51,6 +51,6 @@ class Convergence:
 
 
 def norm_of_chosen(network: nn.Module, groups: Sequence[PrunableGroup], plan: Plan) -> float:
-    """Euclidean norm of all convolution and linear weights that write channels which the plan does not keep."""
+    """Return the Euclidean norm of all weights that write channels which the plan does not keep."""
     chosen = [filters_of(network, g)[list(g.all_but(plan[g.id]))].flatten() for g in groups if g.id in plan]
     return float(torch.cat(chosen).norm()) if chosen else 0.0

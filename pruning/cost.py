@@ -14,9 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 class Cost(BaseModel):
     """Exact costs of one network.
 
-    parameters: numbers that training can change, or could if they were not frozen.
-    macs: multiply-adds of one forward pass over the example, for all its images together.
-    size_bytes: length of a safetensors file that holds its weights and buffers.
+    Attributes:
+        parameters: numbers that training can change, or could if they were not frozen.
+        macs: multiply-adds of one forward pass over the example, for all its images together.
+        size_bytes: length of a safetensors file that holds its weights and buffers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,7 +28,7 @@ class Cost(BaseModel):
 
 
 def cost_of(network: nn.Module, example_NCHW: Tensor) -> Cost:
-    """Count all three; `macs` for the whole batch of the example."""
+    """Count parameters, multiply-adds and bytes; `macs` for the whole batch of the example."""
     return Cost(
         parameters=count_parameters(network),
         macs=count_macs(network, example_NCHW),
@@ -36,12 +37,12 @@ def cost_of(network: nn.Module, example_NCHW: Tensor) -> Cost:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Numbers in all parameters, frozen ones too; shared ones once; buffers (running statistics) not."""
+    """Count the numbers in all parameters, frozen ones too; shared ones once; buffers (running statistics) not."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def count_macs(network: nn.Module, example_NCHW: Tensor) -> int:
-    """Multiply-adds of one forward pass over the whole batch, in convolutions and matrix products.
+    """Count the multiply-adds of one forward pass over the whole batch, in convolutions and matrix products.
 
     Additions of biases, BatchNorm, activations and pooling are not counted. The network is not changed.
     """
@@ -49,7 +50,7 @@ def count_macs(network: nn.Module, example_NCHW: Tensor) -> int:
 
 
 def macs_by_layer(network: nn.Module, example_NCHW: Tensor) -> dict[str, int]:
-    """Layer name → its multiply-adds in one forward pass over the whole batch.
+    """Return layer name → its multiply-adds in one forward pass over the whole batch.
 
     Convolutions and linear layers only, in network order; those that do not run are left out. What
     `count_macs` counts beyond their sum are matrix products between activations. The network is not changed.
@@ -75,9 +76,10 @@ def _count_flops(network: nn.Module, example_NCHW: Tensor) -> FlopCounterMode:
 
 
 def size_bytes(network: nn.Module) -> int:
-    """Length in bytes of a safetensors file of the network's `state_dict`: its header, weights and buffers.
+    """Return the length in bytes of a safetensors file of the network's `state_dict`: header, weights and buffers.
 
-    Raises RuntimeError (from safetensors) when two names share one tensor: such a file could not be written.
+    Raises:
+        RuntimeError: two names share one tensor, so that safetensors could not write such a file.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     return len(safetensors.torch.save(tensors))

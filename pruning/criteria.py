@@ -23,7 +23,9 @@ def l1_scores(filters_OD: Tensor) -> Tensor:
 
     Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, section 3.1.
     Differs from the paper: nothing.
-    Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
+
+    Raises:
+        ValueError: `filters_OD` is not a finite, non-empty O×D matrix.
     """
     return checked_filters(filters_OD).double().abs().sum(dim=1)
 
@@ -33,7 +35,9 @@ def l2_scores(filters_OD: Tensor) -> Tensor:
 
     He et al., "Soft Filter Pruning for Accelerating Deep CNNs", IJCAI 2018, equation 2 with p = 2.
     Differs from the paper: nothing.
-    Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
+
+    Raises:
+        ValueError: `filters_OD` is not a finite, non-empty O×D matrix.
     """
     return checked_filters(filters_OD).double().norm(dim=1)
 
@@ -46,7 +50,9 @@ def local_scores(filters_OD: Tensor, neighbours: int = 1) -> Tensor:
     `plfp_removal_order` looks again after every removal, and that is what PLFP removes by.
     Differs from the paper: with fewer than `neighbours` others, all of them are the neighbours; a lone filter
     scores 0.
-    Raises ValueError when `neighbours` is below 1 or `filters_OD` is not a finite, non-empty O×D matrix.
+
+    Raises:
+        ValueError: `neighbours` is below 1 or `filters_OD` is not a finite, non-empty O×D matrix.
     """
     if neighbours < 1:
         raise ValueError(f"neighbours must be at least 1, got {neighbours}")
@@ -60,7 +66,9 @@ def random_removal_order(filters_OD: Tensor, count: int) -> Tensor:
 
     The draw is a function of the filters: the same weights give the same choice on every machine, and two
     layers, or two trainings, give different ones.
-    Raises ValueError when `count` is outside [0, O], or `filters_OD` is not a finite, non-empty O×D matrix.
+
+    Raises:
+        ValueError: `count` is outside [0, O], or `filters_OD` is not a finite, non-empty O×D matrix.
     """
     _check_count(count, len(checked_filters(filters_OD)))
     seed = zlib.crc32(filters_OD.detach().double().cpu().contiguous().numpy().tobytes())
@@ -73,7 +81,9 @@ def fpgm_scores(filters_OD: Tensor) -> Tensor:
     He et al., "Filter Pruning via Geometric Median", CVPR 2019, equations 4 to 9; on raw weights, so that a
     filter and its negative are far apart.
     Differs from the paper: nothing.
-    Raises ValueError when `filters_OD` is not a finite, non-empty O×D matrix.
+
+    Raises:
+        ValueError: `filters_OD` is not a finite, non-empty O×D matrix.
     """
     return pairwise_distances(filters_OD).sum(dim=1)
 
@@ -92,8 +102,10 @@ def plfp_removal_order(filters_OD: Tensor, count: int, neighbours: int = 1) -> T
     Differs from the paper: totals that differ by rounding alone (1e-12) count as equal.
 
     Runs on the CPU. Costs O²·(D + log O) time and at its peak about 30·O² bytes beside the float64 filters.
-    Raises ValueError when `count` is outside [0, O], `neighbours` is below 1, or `filters_OD` is not a
-    finite, non-empty O×D matrix.
+
+    Raises:
+        ValueError: `count` is outside [0, O], `neighbours` is below 1, or `filters_OD` is not a finite, non-empty O×D
+            matrix.
     """
     width = len(checked_filters(filters_OD))
     _check_count(count, width)
@@ -162,19 +174,19 @@ class _Survivors:
 
     def _next_alive(self, rows_A: NDArray[np.intp]) -> NDArray[np.intp]:
         """Walk each row on to its next neighbour alive; one exists, for more are alive than a row holds."""
-        found_A = self._walk_OO[rows_A, self._step_O[rows_A]]
+        next_A = self._walk_OO[rows_A, self._step_O[rows_A]]
         self._step_O[rows_A] += 1
-        lost = np.flatnonzero(~self._alive_O[found_A])
+        lost = np.flatnonzero(~self._alive_O[next_A])
         while len(lost):
             rows = rows_A[lost]
-            found_A[lost] = self._walk_OO[rows, self._step_O[rows]]
+            next_A[lost] = self._walk_OO[rows, self._step_O[rows]]
             self._step_O[rows] += 1
-            lost = lost[~self._alive_O[found_A[lost]]]
-        return found_A
+            lost = lost[~self._alive_O[next_A[lost]]]
+        return next_A
 
 
 def _others_nearest_first(distances_OO: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Each row's other filters by distance; its own index comes last, where no walk arrives."""
+    """Return each row's other filters by distance; its own index comes last, where no walk arrives."""
     apart_OO = distances_OO.copy()
     np.fill_diagonal(apart_OO, np.inf)
     return np.argsort(apart_OO, axis=1)

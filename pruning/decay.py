@@ -11,9 +11,10 @@ _STRONG_RATIO = 0.7  # from here up the papers shrink gently, because the networ
 
 
 def default_decay(ratio: float) -> float:
-    """Decay for a ratio in [0, 1): 0.01 below 0.7, 0.3 from there up (BAFD, equation 8 and its ablation).
+    """Return the decay for a ratio in [0, 1): 0.01 below 0.7, 0.3 from there up (BAFD, equation 8 and its ablation).
 
-    Raises ValueError when `ratio` is outside [0, 1).
+    Raises:
+        ValueError: `ratio` is outside [0, 1).
     """
     if not 0 <= ratio < 1:
         raise ValueError(f"ratio is {ratio}; it must be in [0, 1)")
@@ -37,7 +38,9 @@ def decay_channels_(
     Source: BAFD, equation 8 (IEEE T-Cybernetics 2021); with `filters_only`, SFP, Algorithm 1 (IJCAI 2018).
     Differs from the papers: all layers that write the group's channels are scaled, as they only go together; and
     biases of convolutions, of which the papers' networks have none, are scaled as BatchNorm's shift is.
-    Raises ValueError when `factor` is outside [0, 1] or a channel is outside [0, group.width).
+
+    Raises:
+        ValueError: `factor` is outside [0, 1] or a channel is outside [0, group.width).
     """
     if not 0 <= factor <= 1:
         raise ValueError(f"factor is {factor}; it must be in [0, 1]")

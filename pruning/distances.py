@@ -12,13 +12,14 @@ _BLOCK_ELEMENTS = 2**21  # float64: 16 MiB a block
 
 
 def pairwise_distances(filters_OD: Tensor) -> Tensor:
-    """Distances ‖W_i − W_j‖₂ between all rows, as float64 of shape O×O, exactly 0 on the diagonal.
+    """Return the distances ‖W_i − W_j‖₂ between all rows, as float64 of shape O×O, exactly 0 on the diagonal.
 
     Gram products give all pairs at once; pairs that are nearly identical are computed again by direct
     differences, because the gram form cancels there. So identical rows are exactly 0 apart, and every
     distance is right to at least eight digits.
 
-    Raises ValueError when `filters_OD` is not 2-D, is empty, or holds a value that is not finite.
+    Raises:
+        ValueError: `filters_OD` is not 2-D, is empty, or holds a value that is not finite.
     """
     rows_OD, exponent = _centred(checked_filters(filters_OD).double())
     squares_OO = rows_OD @ rows_OD.T
@@ -46,7 +47,11 @@ def _centred(rows_OD: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def checked_filters(filters_OD: Tensor) -> Tensor:
-    """Return the same filters, detached. Raises ValueError unless they are a finite, non-empty O×D matrix."""
+    """Return the same filters, detached.
+
+    Raises:
+        ValueError: they are not a finite, non-empty O×D matrix.
+    """
     if filters_OD.dim() != 2 or filters_OD.numel() == 0:
         raise ValueError(f"filters must be one non-empty row a channel (O×D), got shape {tuple(filters_OD.shape)}")
     broken = (~filters_OD.isfinite()).nonzero()

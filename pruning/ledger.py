@@ -1,4 +1,4 @@
-"""Asked against achieved, group by group, so that no width is rounded or left alone without a trace."""
+"""A ledger of asked and achieved widths, group by group, so that no rounding or locking goes unseen."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,13 @@ from pruning.widths import kept_count
 class LedgerRow(BaseModel):
     """One group: its dense width, the share that was to go, the width that means, and the width it has now.
 
-    asked_ratio: share of the channels that the schedule removes, [0, 1); 0 when it does not name the group.
-    aligned_width: the width that the ratio comes to, rounded to the schedule's multiple.
-    achieved_width: the out channels that the group's layers have; `width` for a locked group, whatever was
-        asked.
-    macs_saved: the group's part of the multiply-adds that the cut network does without; the parts of all
-        groups sum to the whole, but for rounding.
+    Attributes:
+        asked_ratio: share of the channels that the schedule removes, [0, 1); 0 when it does not name the group.
+        aligned_width: the width that the ratio comes to, rounded to the schedule's multiple.
+        achieved_width: the out channels that the group's layers have; `width` for a locked group, whatever was
+            asked.
+        macs_saved: the group's part of the multiply-adds that the cut network does without; the parts of all groups
+            sum to the whole, but for rounding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,8 +37,12 @@ def ledger(
 ) -> list[LedgerRow]:
     """Compare what the schedule asks of each group of the dense network with what the cut `network` has.
 
-    `dense_macs`: multiply-adds of the dense network's layers (`pruning.cost.macs_by_layer`); {} when nobody
-    wants to know what each group saved.
+    Args:
+        groups: of the dense network.
+        schedule: of the trial.
+        network: the cut one.
+        dense_macs: multiply-adds of the dense network's layers (`pruning.cost.macs_by_layer`); {} when nobody wants
+            to know what each group saved.
     """
     saved = _macs_saved(groups, network, dense_macs)
     return [_row(group, schedule, network, saved[group.id]) for group in groups]
@@ -56,7 +61,7 @@ def _row(group: PrunableGroup, schedule: Schedule, network: nn.Module, macs_save
 
 
 def _macs_saved(groups: Sequence[PrunableGroup], network: nn.Module, dense_macs: Mapping[str, int]) -> dict[str, float]:
-    """Group id → multiply-adds saved.
+    """Return group id → multiply-adds saved.
 
     A layer that kept the share a of its out channels and b of its inputs does a·b of its multiply-adds. How
     much of the saving is due to either side depends on which was cut first; each gets the mean over both
@@ -80,7 +85,7 @@ def _macs_saved(groups: Sequence[PrunableGroup], network: nn.Module, dense_macs:
 
 
 def _inputs_lost(layer: str, groups: Sequence[PrunableGroup], removed: Mapping[str, int]) -> dict[str, int]:
-    """Group id → how many of the layer's inputs went with its channels; groups that took none left out."""
+    """Return group id → how many of the layer's inputs went with its channels; groups that took none are left out."""
     spans = {group.id: dict(zip(group.readers, group.reader_spans, strict=True)).get(layer, 0) for group in groups}
     return {group_id: removed[group_id] * span for group_id, span in spans.items() if removed[group_id] * span}
 

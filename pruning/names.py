@@ -1,4 +1,4 @@
-"""Help for error messages that name what was probably meant."""
+"""Parts of error messages that name what was probably meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

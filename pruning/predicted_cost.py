@@ -31,15 +31,17 @@ _ROUNDING = 1e-6  # that of `pruning.coding.sparsity.share_mask`
 class CostModel:
     """Counted cost of whatever a schedule makes of one dense network: exact, and known before it trains.
 
-    groups: of the dense network.
-    tensors: names in the state dict.
-    file: the safetensors file of them.
-    shapes_TR: in the dense network.
-    followers_TRG: how many places of each axis go with each channel of a group.
-    is_parameter_T: false for buffers.
-    macs_T: multiply-adds that one element of the tensor takes part in; 0 for all but weights of layers.
-    other_macs: those between activations, which no cut changes.
-    owners: name of each weight that a quantization codes → its group's id, or its layer's name where it is in none.
+    Attributes:
+        groups: of the dense network.
+        tensors: names in the state dict.
+        file: the safetensors file of them.
+        shapes_TR: in the dense network.
+        followers_TRG: how many places of each axis go with each channel of a group.
+        is_parameter_T: false for buffers.
+        macs_T: multiply-adds that one element of the tensor takes part in; 0 for all but weights of layers.
+        other_macs: those between activations, which no cut changes.
+        owners: name of each weight that a quantization codes → its group's id, or its layer's name where it is in
+            none.
     """
 
     groups: tuple[PrunableGroup, ...]
@@ -63,7 +65,7 @@ class CostModel:
         prefix: str = "",
         probe_NCHW: Tensor | None = None,
     ) -> Self:
-        """The model of a dense network, after a check against one that is really cut.
+        """Build the model of a dense network, and check it against one that is really cut.
 
         Args:
             network: the dense network, as its groups were found in it.
@@ -117,11 +119,11 @@ class CostModel:
 
     @cached_property
     def dense(self) -> Cost:
-        """Of the network with all its channels."""
+        """Cost of the network with all its channels."""
         return self._cost(self._shapes({}))
 
     def widths(self, schedule: Schedule) -> dict[str, int]:
-        """Group id → how many of its channels are kept, for every group; locked ones keep all.
+        """Return group id → how many of its channels are kept, for every group; locked ones keep all.
 
         Raises:
             ValueError: a ratio names no group of this network.
@@ -129,7 +131,7 @@ class CostModel:
         return kept_widths(self.groups, schedule)
 
     def metrics(self, schedule: Schedule) -> dict[str, float]:
-        """What the finished trial will report: parameters, macs, size_bytes, mac_ratio and compression.
+        """Predict what the finished trial will report: parameters, macs, size_bytes, mac_ratio and compression.
 
         Where weights are coded, `size_bytes` is the papers' formula (`pruning.coding.packing.size_formula_bytes`),
         which the
@@ -153,7 +155,7 @@ class CostModel:
         return {**metrics, "size_bytes": float(size), "compression": self.dense.size_bytes / size}
 
     def _shapes(self, removed: Mapping[str, int]) -> Integers:
-        """Of all tensors, when so many channels are gone."""
+        """Return the shapes of all tensors, when so many channels are gone."""
         removed_G = np.array([removed.get(group.id, 0) for group in self.groups], dtype=np.float64)
         return self.shapes_TR - (self.followers_TRG @ removed_G).astype(np.int64)
 
@@ -194,9 +196,10 @@ class CostModel:
 
 
 def kept_widths(groups: Sequence[PrunableGroup], schedule: Schedule) -> dict[str, int]:
-    """Group id → how many of its channels a schedule keeps, for every group; locked ones keep all.
+    """Return group id → how many of its channels a schedule keeps, for every group; locked ones keep all.
 
-    Raises ValueError when a ratio names no group of this network.
+    Raises:
+        ValueError: a ratio names no group of this network.
     """
     ids = [group.id for group in groups]
     for named in schedule.ratios:
@@ -215,7 +218,7 @@ def _shapes_of(tensors: Iterable[Tensor]) -> Integers:
 def _places(
     names: Sequence[str], ranks: int, groups: Sequence[PrunableGroup], followers: Followers
 ) -> NDArray[np.float64]:
-    """`followers` as an array, T×R×G; of tensors that are not there nothing."""
+    """Return `followers` as an array, T×R×G; tensors that are not among `names` are left out."""
     places_TRG = np.zeros((len(names), ranks, len(groups)))
     rows = {name: row for row, name in enumerate(names)}
     columns = {group.id: column for column, group in enumerate(groups)}
@@ -227,16 +230,16 @@ def _places(
 
 
 def _macs_per_element(network: nn.Module, example_NCHW: Tensor, followers: Followers) -> Integers:
-    """For each tensor, in how many multiply-adds one of its elements takes part.
+    """Count, for each tensor, the multiply-adds that one of its elements takes part in.
 
     Layers' weights; and matrices that follow the descriptor's size, which each image's descriptor meets once.
     """
     state = network.state_dict()
     layers = {f"{layer}.weight" for layer in coded_layers(network)}
-    found = {axis.tensor: len(example_NCHW) for axis in followers if axis.number == 1 and axis.tensor not in layers}
+    macs_of = {axis.tensor: len(example_NCHW) for axis in followers if axis.number == 1 and axis.tensor not in layers}
     for layer, macs in macs_by_layer(network, example_NCHW).items():
-        found[f"{layer}.weight"] = macs // state[f"{layer}.weight"].numel()
-    return np.array([found.get(name, 0) for name in state], dtype=np.int64)
+        macs_of[f"{layer}.weight"] = macs // state[f"{layer}.weight"].numel()
+    return np.array([macs_of.get(name, 0) for name in state], dtype=np.int64)
 
 
 @torch.no_grad()

@@ -27,10 +27,11 @@ def _known_method(name: str) -> str:
 class SparsityTraining(BaseModel):
     """How single weights are pruned, whichever they are.
 
-    penalty: λ of the penalty λ·Σ|W| that is added to the loss while it is `penalised`.
-    rounds: how often it is penalised, pruned and retrained. A share is approached in equal steps.
-    penalised_epochs, retrained_epochs: of each round; the pruned weights stay zero while the rest is retrained.
-    learning_rate: of these epochs; None for the schedule's.
+    Attributes:
+        penalty: λ of the penalty λ·Σ|W| that is added to the loss while it is `penalised`.
+        rounds: how often it is penalised, pruned and retrained. A share is approached in equal steps.
+        penalised_epochs, retrained_epochs: of each round; the pruned weights stay zero while the rest is retrained.
+        learning_rate: of these epochs; None for the schedule's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,15 +50,16 @@ class SparsityTraining(BaseModel):
 
     @property
     def epochs(self) -> int:
-        """Of all rounds."""
+        """Epochs of all rounds."""
         return self.rounds * (self.penalised_epochs + self.retrained_epochs)
 
 
 class Sparsity(SparsityTraining):
     """Single weights that go to zero: what the first half of trained pruning + quantization does.
 
-    threshold: weights of smaller magnitude go, the same threshold in all layers, as in the paper; or
-    share: the share of each layer's weights that goes, the smallest first, in [0, 1). One of the two is named.
+    Attributes:
+        threshold: weights of smaller magnitude go, the same threshold in all layers, as in the paper; or
+        share: the share of each layer's weights that goes, the smallest first, in [0, 1). One of the two is named.
     """
 
     threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -73,11 +75,12 @@ class Sparsity(SparsityTraining):
 class QuantizationTraining(BaseModel):
     """How weights in few bits are trained and kept, however many bits they have.
 
-    grid: "kmeans", a codebook a layer, whose centres are trained; or "uniform", equal steps a channel, trained
-        straight-through.
-    epochs: of that training; 0 only quantizes.
-    learning_rate: of these epochs; None for the schedule's.
-    huffman: whether codes are Huffman-coded on disk.
+    Attributes:
+        grid: "kmeans", a codebook a layer, whose centres are trained; or "uniform", equal steps a channel, trained
+            straight-through.
+        epochs: of that training; 0 only quantizes.
+        learning_rate: of these epochs; None for the schedule's.
+        huffman: whether codes are Huffman-coded on disk.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,8 +94,9 @@ class QuantizationTraining(BaseModel):
 class Quantization(QuantizationTraining):
     """Weights in few bits: what the second half of trained pruning + quantization does.
 
-    bits: of each weight, 2 to 8, in layers that `group_bits` does not name.
-    group_bits: group id, or the name of a layer that belongs to no group → bits.
+    Attributes:
+        bits: of each weight, 2 to 8, in layers that `group_bits` does not name.
+        group_bits: group id, or the name of a layer that belongs to no group → bits.
     """
 
     bits: int = Field(default=MOST_BITS, ge=FEWEST_BITS, le=MOST_BITS)
@@ -100,20 +104,27 @@ class Quantization(QuantizationTraining):
 
 
 class Schedule(BaseModel):
-    """How one trial prunes and trains. Raises ValidationError (a ValueError) on values out of range.
+    """How one trial prunes and trains.
 
-    method: a name in `pruning.methods.registry.METHODS`.
-    ratios: group id → share of its channels to remove, in [0, 1). A group that is not named keeps all.
-    decay: what channels about to go are multiplied by after each epoch, in [0, 1); None for the paper's, which
-        follows from each group's ratio (`pruning.decay.default_decay`), and for methods that use none.
-    neighbours: how many neighbours the local criterion looks at (at least 1).
-    patience: a progressive method stops once its choice and the chosen weights stood still for so many epochs;
-        None trains all epochs.
-    epochs: epochs of fine-tuning before and while channels go, or after they are gone (at least 1; 0 for trained_pq).
-    learning_rate: of the backbone (above 0).
-    round_to: kept widths are rounded to multiples of this (at least 1).
-    open_descriptor: whether ratios may name the group that fixes the descriptor's size.
-    sparsity, quantization: a last stage on the cut network; None leaves it out.
+    Attributes:
+        method: a name in `pruning.methods.registry.METHODS`.
+        ratios: group id → share of its channels to remove, in [0, 1). A group that is not named keeps all.
+        decay: what channels about to go are multiplied by after each epoch, in [0, 1); None for the paper's, which
+            follows from each group's ratio (`pruning.decay.default_decay`), and for methods that use none.
+        neighbours: how many neighbours the local criterion looks at (at least 1).
+        patience: a progressive method stops once its choice and the chosen weights stood still for so many epochs;
+            None trains all epochs.
+        epochs: epochs of fine-tuning before and while channels go, or after they are gone (at least 1; 0 for
+            trained_pq).
+        learning_rate: of the backbone (above 0).
+        round_to: kept widths are rounded to multiples of this (at least 1).
+        open_descriptor: whether ratios may name the group that fixes the descriptor's size.
+        sparsity, quantization: a last stage on the cut network; None leaves it out.
+        hyperparameters: name → value of those that the method declares and that are no fields here; values that are not
+            named are the method's defaults.
+
+    Raises:
+        ValidationError: a value is out of range, or does not suit the method; it is a ValueError.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -43,9 +43,10 @@ def cut(
     whose removed channels are masked: a network that does more with its channels than its graph tells (a shuffle in
     disguise, a mean over channels) makes the two differ, and is refused.
 
-    Raises ValueError when the network cannot be traced (see `find_groups`), when the plan names an unknown or
-    locked group, or channels that are none, twice the same, out of range, or no whole numbers; and when what was
-    achieved is not what the plan asked for, or not what masking gives.
+    Raises:
+        ValueError: the network cannot be traced (see `find_groups`); the plan names an unknown or locked group, or
+            channels that are none, twice the same, out of range, or no whole numbers; or the result is not what the
+            plan asked for, or not what masking gives.
     """
     traced = trace(network, example_NCHW)
     small = traced.network
@@ -81,7 +82,11 @@ def plan_to_json(plan: Mapping[str, Sequence[int]]) -> str:
 
 
 def plan_from_json(text: str) -> Plan:
-    """Read what `plan_to_json` wrote. Raises ValueError when it is no object of lists of channel numbers."""
+    """Read what `plan_to_json` wrote.
+
+    Raises:
+        ValueError: it is no object of lists of channel numbers.
+    """
     return _PLAN_JSON.validate_json(text, strict=True)
 
 
@@ -103,7 +108,7 @@ def _by_id(groups: Sequence[PrunableGroup]) -> dict[str, PrunableGroup]:
 
 
 def _whole_numbers(group_id: str, kept: Sequence[int] | Tensor) -> tuple[int, ...]:
-    """Indices as plain integers, whatever holds them."""
+    """Return indices as plain integers, whatever holds them."""
     listed = kept.tolist() if hasattr(kept, "tolist") else list(kept)
     try:
         if any(isinstance(channel, bool) for channel in listed):
@@ -117,7 +122,7 @@ def _whole_numbers(group_id: str, kept: Sequence[int] | Tensor) -> tuple[int, ..
 def _masked_output(
     network: nn.Module, groups: Sequence[PrunableGroup], removed: Mapping[str, Sequence[int]], images_NCHW: Tensor
 ) -> Tensor | None:
-    """What the network makes of images without the removed channels, by masking; None when that is no tensor.
+    """Return the network's output with the removed channels masked; None when the output is no tensor.
 
     Columns of an open descriptor that are removed are left out.
     """
@@ -183,7 +188,7 @@ def _check_output(small: nn.Module, images_NCHW: Tensor, expected: Tensor | None
 
 
 def _restore_flags_(small: nn.Module, network: nn.Module) -> None:
-    """Tracing left the copy in evaluation mode with all gradients on."""
+    """Give a copy the training and gradient flags back that tracing changed."""
     for copied, original in zip(small.modules(), network.modules(), strict=True):
         copied.training = original.training
     frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}

@@ -7,12 +7,13 @@ _ALMOST_ALL = 1 - 1e-6
 
 
 def kept_count(width: int, ratio: float, round_to: int) -> int:
-    """How many of `width` channels stay at a ratio: width − floor(ratio · width), aligned.
+    """Return how many of `width` channels stay at a ratio: width − floor(ratio · width), aligned.
 
     Aligned to the nearest multiple of `round_to`, ties up, at least one multiple, never above `width`. Ratio
     0 keeps all. A width below `round_to` has no multiple to go to and stays unaligned, at least 1.
 
-    Raises ValueError when `width` or `round_to` is below 1 or `ratio` is outside [0, 1).
+    Raises:
+        ValueError: `width` or `round_to` is below 1 or `ratio` is outside [0, 1).
     """
     if width < 1 or round_to < 1:
         raise ValueError(f"width and round_to must be at least 1, got {width} and {round_to}")
@@ -26,5 +27,5 @@ def kept_count(width: int, ratio: float, round_to: int) -> int:
 
 
 def can_narrow(width: int, round_to: int) -> bool:
-    """Whether any ratio below 1 takes a channel from a group of that width."""
+    """Return whether any ratio below 1 takes a channel from a group of that width."""
     return kept_count(width, _ALMOST_ALL, round_to) < width

@@ -12,7 +12,7 @@ from search.storage import SweepStorage
 from search.study.initial_points import Point
 from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import Space
-from spaces.space_transfer import Projected, project_schedule, project_stages
+from spaces.space_transfer import Projected, project_resolutions, project_schedule
 from tracking.farthest_first import farthest_first, middle
 from tracking.pareto import pareto_front
 from tracking.record import METRICS, TrialRecord
@@ -110,7 +110,7 @@ def _projected(record: TrialRecord, groups: Sequence[PrunableGroup], space: Spac
     assert record.schedule is not None, "a finished record has a schedule"
     if _shape(groups) == _shape(space.groups):
         return project_schedule(space, record.schedule)
-    return project_stages(space, record.schedule, groups)
+    return project_resolutions(space, record.schedule, groups)
 
 
 def _shape(groups: Sequence[PrunableGroup]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Every dimension of a space: found by walking through all that it may ask, so that no list can differ from it."""
+"""Every dimension of a space, listed by asking the space itself under every combination of choices."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,11 +32,12 @@ _ON_FREE_GROUPS = {
 class Dimension:
     """One dimension.
 
-    low, high: bounds of a number, both included; None for a choice.
-    choices: of a choice; empty for a number.
-    log: whether a number is drawn on a logarithmic scale.
-    acts_on: what it changes, in words.
-    condition: when it is asked for, in words; None for always.
+    Attributes:
+        low, high: bounds of a number, both included; None for a choice.
+        choices: of a choice; empty for a number.
+        log: whether a number is drawn on a logarithmic scale.
+        acts_on: what it changes, in words.
+        condition: when it is asked for, in words; None for always.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Dimension:
 
 
 def dimensions(space: Space) -> list[Dimension]:
-    """All dimensions, in the order in which they are asked for."""
+    """Return all dimensions, in the order in which they are asked for."""
     # What is asked does not depend on the ranking, which takes a dense network to make.
     ranked = replace(space, ranking={group.id: (0.0,) * group.width for group in space.groups})
     walks = list(_walks(ranked, {}))
@@ -59,12 +60,12 @@ def dimensions(space: Space) -> list[Dimension]:
 
 
 def is_conditional(space: Space) -> bool:
-    """Whether some dimension is asked for in some trials only."""
+    """Return whether some dimension is asked for in some trials only."""
     return any(dimension.condition for dimension in dimensions(space))
 
 
 def _walks(space: Space, chosen: _Choices) -> Iterator[tuple[_Choices, Sequence[Suggestion]]]:
-    """Every combination of choices, and what is asked on that way."""
+    """Yield every combination of choices, with the suggestions that are asked for under it."""
     answers = ScriptedSampler(chosen)
     space.propose(answers)
     fork = next((each for each in answers.suggestions if each.kind == "choice" and each.name not in chosen), None)
@@ -111,7 +112,7 @@ def _acts_on(name: str, space: Space) -> str:
         return f"all {len(space.free_groups)} free groups: {_ON_FREE_GROUPS[name]}"
     group = next((group for group in space.groups if name in _own_names(group)), None)
     if group is None:
-        return _of_stage([group for group in space.free_groups if offset_name(group, "stage") == name])
+        return _of_resolution([group for group in space.free_groups if offset_name(group, "stage") == name])
     if name.startswith(BITS_OFFSET):
         return f"group {group.id}: bits of its weights"
     step = space.preset.round_to if group.width >= space.preset.round_to else 1
@@ -122,6 +123,6 @@ def _own_names(group: PrunableGroup) -> tuple[str, ...]:
     return f"{OFFSET}{group.id}", f"{RATIO}{group.id}", f"{BITS_OFFSET}{group.id}"
 
 
-def _of_stage(groups: Sequence[PrunableGroup]) -> str:
+def _of_resolution(groups: Sequence[PrunableGroup]) -> str:
     widths = sum(group.width for group in groups)
-    return f"stage {groups[0].stage}: {widths} channels in {len(groups)} groups"
+    return f"stage {groups[0].resolution}: {widths} channels in {len(groups)} groups"

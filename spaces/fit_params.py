@@ -1,6 +1,6 @@
 """Level, tilt and offsets that come nearest to given widths.
 
-Letters: G groups, or stages where those share an offset.
+Letters: G groups, or resolutions where their groups share an offset.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,8 @@ _MARGIN = 0.01
 class _Aim:
     """Which ratios before alignment, from `low` to `high`, come to what is wanted; and what the tilt is multiplied by.
 
-    middle: the ratio that is wanted.
+    Attributes:
+        middle: the ratio that is wanted.
     """
 
     low: float
@@ -35,13 +36,16 @@ class _Aim:
 
 
 def fit(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> dict[str, float]:
-    """Params `level`, `tilt` and offsets of a "uniform", "stage" or "group" allocation.
+    """Fit the params `level`, `tilt` and offsets of a "uniform", "stage" or "group" allocation.
 
     Level and tilt are the least-squares fit to the ranges of ratios that come to the wanted widths; offsets are what
     is left, clipped to their reach. Where those do not reach, level and tilt are fitted anew to the ranges widened by
     the reach: so widths that the space can propose are always found.
 
-    ratios: of every free group, on its grid.
+    Args:
+        space: whose bounds hold.
+        ratios: of every free group, on its grid.
+        allocation: one of those three.
     """
     aims = _spec(space, ratios, allocation)
     reach = 0.0 if allocation == "uniform" else space.preset.offset
@@ -51,16 +55,16 @@ def fit(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> di
         np.array([getattr(aim, name) for aim in aims.values()]) for name in ("low", "high", "sensitivity")
     )
     start = np.array([np.clip(np.mean([aim.middle for aim in aims.values()]), *space.preset.level), tilts[0]])
-    found = _least_squares(low_G, high_G, sensitivity_G, bounds, start)
-    if np.abs(_missed(found, low_G, high_G, sensitivity_G)).max() > reach:
-        found = _least_squares(low_G - reach, high_G + reach, sensitivity_G, bounds, found)
-    offsets_G = -np.clip(_missed(found, low_G, high_G, sensitivity_G), -reach, reach)
-    level, tilt = found.tolist()
+    level_and_tilt = _least_squares(low_G, high_G, sensitivity_G, bounds, start)
+    if np.abs(_missed(level_and_tilt, low_G, high_G, sensitivity_G)).max() > reach:
+        level_and_tilt = _least_squares(low_G - reach, high_G + reach, sensitivity_G, bounds, level_and_tilt)
+    offsets_G = -np.clip(_missed(level_and_tilt, low_G, high_G, sensitivity_G), -reach, reach)
+    level, tilt = level_and_tilt.tolist()
     return {"level": level, "tilt": tilt, **dict(zip(aims, offsets_G.tolist(), strict=True))}
 
 
 def _spec(space: Space, ratios: Mapping[str, float], allocation: Allocation) -> dict[str, _Aim]:
-    """Name of each offset (of a group where there are none) → what it is to reach."""
+    """Return name of each offset (of a group where there are no offsets) → the ratios that it is to reach."""
     sensitivity = space.sensitivities(allocation)
     aims: dict[str, _Aim] = {}
     for group in space.free_groups:
@@ -84,14 +88,14 @@ def _aim(space: Space, group: PrunableGroup, ratio: float, sensitivity: float) -
 
 
 def _both(one: _Aim, other: _Aim) -> _Aim:
-    """What suits both; where nothing does, the middle between them."""
+    """Return the ratios that suit both; where none do, the middle between them."""
     low, high = max(one.low, other.low), min(one.high, other.high)
     middle = (one.middle + other.middle) / 2
     return _Aim(low, high, middle, one.sensitivity) if low <= high else _Aim(middle, middle, middle, one.sensitivity)
 
 
 def _missed(level_and_tilt: Floats, low_G: Floats, high_G: Floats, sensitivity_G: Floats) -> Floats:
-    """How far above the range (below: negative) each ratio lies without an offset."""
+    """Return how far above its range (below: negative) each ratio lies without an offset."""
     ratios_G = level_and_tilt[0] + level_and_tilt[1] * sensitivity_G
     return ratios_G - np.clip(ratios_G, low_G, high_G)
 

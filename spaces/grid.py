@@ -6,7 +6,7 @@ from pruning.widths import kept_count
 
 
 def on_grid(width: int, ratio: float, round_to: int, highest: float = 1.0) -> float:
-    """The share of `width` channels that goes when `ratio` is asked for: removed / width, after alignment.
+    """Return the share of `width` channels that goes when `ratio` is asked for: removed / width, after alignment.
 
     Equal widths give equal ratios, and a ratio from here comes to the same width again. Where alignment would remove
     more than the share `highest`, one multiple more is kept.
@@ -21,7 +21,7 @@ def on_grid(width: int, ratio: float, round_to: int, highest: float = 1.0) -> fl
 
 
 def ratios_of(width: int, kept: int, round_to: int) -> tuple[float, float]:
-    """Which ratios come to `kept` of `width` channels: from the first, up to but without the second.
+    """Return the half-open range [first, second) of the ratios that keep `kept` of `width` channels.
 
     `kept` must be a width that `kept_count` gives.
     """

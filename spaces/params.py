@@ -14,7 +14,7 @@ _STAGES = ("sparsity", "quantization")
 
 
 def params_of(schedule: Schedule) -> Params:
-    """One flat key a decision; absent where None; True and False as 1 and 0.
+    """Return one flat key a decision; absent where it is None; True and False as 1 and 0.
 
     `method`, `epochs`, …; `sparsity.share`, `quantization.bits`, …; `ratio:<group id>` and `bits:<group id>`.
     """
@@ -31,7 +31,7 @@ def params_of(schedule: Schedule) -> Params:
 
 
 def schedule_of(params: Mapping[str, str | int | float]) -> Schedule:
-    """The Schedule whose `params_of` these are.
+    """Return the Schedule whose `params_of` these are.
 
     Raises:
         ValueError: an unknown key, or a value that a Schedule refuses.

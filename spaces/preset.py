@@ -51,8 +51,9 @@ class Bounds(BaseModel):
 class SparsityBounds(SparsityTraining, Bounds):
     """Bounds of a last stage's pruning of single weights; everything else is as in every trial.
 
-    share: range of the share of each layer's weights that goes; or
-    threshold: range of the magnitude below which weights go, in all layers. One of the two is named.
+    Attributes:
+        share: range of the share of each layer's weights that goes; or
+        threshold: range of the magnitude below which weights go, in all layers. One of the two is named.
     """
 
     share: tuple[Ratio, Ratio] | None = None
@@ -66,7 +67,7 @@ class SparsityBounds(SparsityTraining, Bounds):
 
     @property
     def measure(self) -> tuple[str, float, float]:
-        """What is varied, and between which bounds."""
+        """Name of the field that is varied, with its bounds."""
         if self.share is not None:
             return "share", *self.share
         assert self.threshold is not None
@@ -76,8 +77,9 @@ class SparsityBounds(SparsityTraining, Bounds):
 class QuantizationBounds(QuantizationTraining, Bounds):
     """Bounds of a last stage's quantization; everything else is as in every trial.
 
-    bits: range of the common level of bits.
-    bits_offset: how far a group's bits may lie from that level.
+    Attributes:
+        bits: range of the common level of bits.
+        bits_offset: how far a group's bits may lie from that level.
     """
 
     bits: tuple[Bits, Bits]
@@ -87,21 +89,24 @@ class QuantizationBounds(QuantizationTraining, Bounds):
 class Preset(Bounds):
     """Bounds of a space. A range that is one number, or twice the same, is no dimension: it is fixed.
 
-    methods: names of pruning methods, one of which each trial runs.
-    allocation: how channels to remove are shared out: "uniform" takes the level as it is; "stage" and "group" add the
-        tilt, and an offset a stage or a group; "independent" has one free ratio a group and no level; "global" ranks
-        all filters of the network together and takes that share of them (BAFD). Of several, each trial has one.
-    level: range of the share of channels to remove; of each group's own in an "independent" allocation.
-    tilt: range of how much more than the level goes from groups that can spare it, by the sensitivity map; without a
-        map it is left out.
-    offset: the largest distance of a group's ratio from level and tilt.
-    residual: whether groups that several layers add up to may lose channels ("joint") or keep all ("locked").
-    descriptor: whether the group that fixes the descriptor's size may lose channels ("open") or keeps all ("locked").
-    patience: epochs of standstill after which progressive methods stop; 0 for never.
-    epochs: range of a trial's epochs before its last stage; None for the sweep's own.
-    learning_rate: range, on a logarithmic scale, to two digits; None for the sweep's own.
-    round_to: kept widths are multiples of this.
-    sparsity, quantization: bounds of a last stage; absent without one.
+    Attributes:
+        methods: names of pruning methods, one of which each trial runs.
+        allocation: how channels to remove are shared out: "uniform" takes the level as it is; "stage" and "group"
+            add the tilt, and an offset a stage or a group; "independent" has one free ratio a group and no level;
+            "global" ranks all filters of the network together and takes that share of them (BAFD). Of several, each
+            trial has one.
+        level: range of the share of channels to remove; of each group's own in an "independent" allocation.
+        tilt: range of how much more than the level goes from groups that can spare it, by the sensitivity map;
+            without a map it is left out.
+        offset: the largest distance of a group's ratio from level and tilt.
+        residual: whether groups that several layers add up to may lose channels ("joint") or keep all ("locked").
+        descriptor: whether the group that fixes the descriptor's size may lose channels ("open") or keeps all
+            ("locked").
+        patience: epochs of standstill after which progressive methods stop; 0 for never.
+        epochs: range of a trial's epochs before its last stage; None for the sweep's own.
+        learning_rate: range, on a logarithmic scale, to two digits; None for the sweep's own.
+        round_to: kept widths are multiples of this.
+        sparsity, quantization: bounds of a last stage; absent without one.
     """
 
     methods: tuple[str, ...] = Field(min_length=1)
@@ -180,12 +185,12 @@ PRESET_MODEL: Final[type[Preset]] = create_model("Preset", __base__=Preset, __do
 
 
 def preset_names() -> list[str]:
-    """Names of the presets that come with the package."""
+    """Return the names of the presets that come with the package."""
     return sorted(file.name.removesuffix(".toml") for file in files("spaces").joinpath("presets").iterdir())
 
 
 def load_preset(name: str, /, **changes: Any) -> Preset:
-    """A preset by name, with some of its entries replaced; entries of a section are replaced one by one.
+    """Load a preset by name, with some of its entries replaced; entries of a section are replaced one by one.
 
     Raises:
         ValueError: no such preset, an unknown entry, or a value out of its range.

@@ -1,4 +1,4 @@
-"""A sampler that gives the answers wished for, and notes every suggestion."""
+"""A sampler that returns preferred values, and records what it was asked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,18 +12,18 @@ class Sampler(Protocol):
     """The calls of `optuna.trial.Trial` (or FixedTrial) that a space makes."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of the choices."""
+        """Return one of the choices."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A number in [low, high]."""
+        """Return a number in [low, high]."""
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
-        """A whole number in [low, high]."""
+        """Return a whole number in [low, high]."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a space asked: a choice, or a number between two bounds, on a linear or a logarithmic scale."""
+    """One question of a space: a choice, or a number between two bounds, on a linear or a logarithmic scale."""
 
     name: str
     kind: Kind
@@ -35,11 +35,14 @@ class Suggestion:
 
 @dataclass
 class ScriptedSampler:
-    """A `Sampler`: what is wished for, moved into the bounds; without a preference the middle, or the first choice.
+    """A `Sampler` that returns preferred values, moved into the bounds.
 
-    preferred: name of a dimension → value. Wishes that nobody asks for are left out of `params`.
-    params: what was answered, by name.
-    suggestions: what was asked, in order.
+    Where nothing is preferred it returns the middle of the range, or the first choice.
+
+    Attributes:
+        preferred: name of a dimension → value. Dimensions that are not asked for do not appear in `params`.
+        params: what was answered, by name.
+        suggestions: what was asked, in order.
     """
 
     preferred: Mapping[str, Any] = field(default_factory=dict)
@@ -47,28 +50,28 @@ class ScriptedSampler:
     suggestions: list[Suggestion] = field(default_factory=list)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """The choice wished for, or the first."""
+        """Return the preferred choice, or the first."""
         self.suggestions.append(Suggestion(name, "choice", choices=tuple(choices)))
         preference = self.preferred.get(name)
         self.params[name] = preference if preference in choices else choices[0]
         return self.params[name]
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """The number wished for, or the nearest bound."""
+        """Return the preferred number, or the bound nearest to it."""
         self.suggestions.append(Suggestion(name, "float", low, high, log=log))
         preference = self.preferred.get(name, (low * high) ** 0.5 if log else (low + high) / 2)
         self.params[name] = min(max(float(preference), low), high)
         return float(self.params[name])
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
-        """The whole number wished for, or the nearest bound."""
+        """Return the preferred whole number, or the bound nearest to it."""
         self.suggestions.append(Suggestion(name, "int", low, high))
         self.params[name] = min(max(int(self.preferred.get(name, (low + high) // 2)), low), high)
         return int(self.params[name])
 
 
 def choose(sampler: Sampler, name: str, choices: Sequence[Value]) -> Value:
-    """One of the choices; where there is but one, nobody is asked."""
+    """Choose one of the choices; where there is only one, the sampler is not asked."""
     if len(choices) == 1:
         return choices[0]
     chosen: Value = sampler.suggest_categorical(name, choices)
@@ -76,10 +79,10 @@ def choose(sampler: Sampler, name: str, choices: Sequence[Value]) -> Value:
 
 
 def between(sampler: Sampler, name: str, low: float, high: float, *, log: bool = False) -> float:
-    """A number in [low, high]; where they are equal, nobody is asked."""
+    """Choose a number in [low, high]; where both are equal, the sampler is not asked."""
     return low if low == high else sampler.suggest_float(name, low, high, log=log)
 
 
 def count_between(sampler: Sampler, name: str, low: int, high: int) -> int:
-    """A whole number in [low, high]; where they are equal, nobody is asked."""
+    """Choose a whole number in [low, high]; where both are equal, the sampler is not asked."""
     return low if low == high else sampler.suggest_int(name, low, high)

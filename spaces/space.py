@@ -1,4 +1,4 @@
-"""The space of schedules over a network's groups, and how a sampler walks it."""
+"""The space of schedules over a network's groups, and how a sampler's values become a schedule."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,17 +35,18 @@ class Space:
     """All schedules that a sweep may try.
 
     The ratio of group g is `clip(level + tilt · sensitivity_g + offset_g)`, moved to the nearest that its widths
-    allow. Level and tilt carry most of the front; small offsets let every group (or every stage, as the preset's
-    allocation says) have a ratio of its own. Twelve to forty free ratios would drown a sampler. Bits are proposed in
-    the same way, without a tilt.
+    allow. Level and tilt carry most of the front; small offsets let every group (or every resolution, as the preset's
+    allocation says) have a ratio of its own: a sampler finds no front in twelve to forty free ratios. Bits are proposed
+    in the same way, without a tilt.
 
-    groups: of the dense network; locked ones are left alone.
-    epochs, learning_rate: of all trials, where the preset names none; methods that remove no channels train in their
-        last stage alone.
-    ranking: of all filters, see `pruning.allocation.ranking_of`; needed by the "global" allocation alone.
-    sensitivity: group id → centred rank in [−0.5, 0.5] of the speed that it gains per mAP that it loses: the higher,
-        the more the tilt takes from it. Empty without a map: no tilt is proposed then.
-    highest: group id → the highest ratio that it may be given, where that is below `HIGHEST_RATIO`.
+    Attributes:
+        groups: of the dense network; locked ones are left alone.
+        epochs, learning_rate: of all trials, where the preset names none; methods that remove no channels train in
+            their last stage alone.
+        ranking: of all filters, see `pruning.allocation.ranking_of`; needed by the "global" allocation alone.
+        sensitivity: group id → centred rank in [−0.5, 0.5] of the speed that it gains per mAP that it loses: the
+            higher, the more the tilt takes from it. Empty without a map: no tilt is proposed then.
+        highest: group id → the highest ratio that it may be given, where that is below `HIGHEST_RATIO`.
     """
 
     groups: tuple[PrunableGroup, ...]
@@ -58,11 +59,11 @@ class Space:
 
     @cached_property
     def free_groups(self) -> tuple[PrunableGroup, ...]:
-        """The groups that channels may be removed from."""
+        """Groups that channels may be removed from."""
         return tuple(group for group in self.groups if self.why_whole(group) is None)
 
     def why_whole(self, group: PrunableGroup) -> str | None:
-        """Why a group keeps all its channels, in words; None where it is free."""
+        """Return why a group keeps all its channels, in words; None where it is free."""
         if group.locked:
             return "it fixes the descriptor's size" if group.descriptor else "its channels cannot go one by one"
         if group.residual and self.preset.residual == "locked":
@@ -80,11 +81,11 @@ class Space:
         return self.preset.coding_epochs + (self._epochs[1] if removes_channels else 0)
 
     def on_grid(self, group: PrunableGroup, ratio: float) -> float:
-        """The nearest ratio that the group may be given: within its bounds, and one that its widths allow."""
+        """Return the nearest ratio that the group may be given: within its bounds, and one that its widths allow."""
         return on_grid(group.width, max(ratio, 0.0), self.preset.round_to, self.most(group))
 
     def most(self, group: PrunableGroup) -> float:
-        """The bound of the group's ratio."""
+        """Return the highest ratio that the group may be given."""
         return min(HIGHEST_RATIO, self.highest.get(group.id, HIGHEST_RATIO))
 
     def propose(self, sampler: Sampler) -> Schedule:
@@ -109,10 +110,10 @@ class Space:
         )
 
     def point(self, preferred: Mapping[str, Any]) -> dict[str, Any]:
-        """The params of the proposal nearest to what is wished for, dimension by dimension.
+        """Return the params of the proposal nearest to the preferred values, dimension by dimension.
 
-        A dimension that nobody preferred anything for is taken as plain trials have it: no tilt, no offset, the paper's
-        decay where a level is wished for, all epochs, the sweep's learning rate; else the middle of its range.
+        A dimension without a preferred value is taken as plain trials have it: no tilt, no offset, the paper's
+        decay where a level is preferred, all epochs, the sweep's learning rate; else the middle of its range.
         """
         plain: dict[str, Any] = {"tilt": 0.0, "epochs": self._epochs[1], "learning_rate": self.learning_rate}
         plain |= plain_values(preferred.get("level"))
@@ -123,7 +124,7 @@ class Space:
         return answers.params
 
     def ladder(self) -> list[dict[str, Any]]:
-        """Proposals to try first, those that span a front before those that compare methods.
+        """Return the proposals to try first, those that span a front before those that compare methods.
 
         The first method that removes channels climbs `LADDER`, all groups alike, without tilt or offsets, with the
         paper's decay; the others are tried at `MIDDLE_RUNG`. Rungs outside the preset's level are moved to its ends. A
@@ -136,7 +137,7 @@ class Space:
         return self._distinct({"method": name, "level": self._level(ratio)} for name, ratio in rungs)
 
     def grid(self, steps: int) -> list[dict[str, Any]]:
-        """Every method at `steps` levels from one end to the other, all groups alike; the whole network once.
+        """Return proposals of every method at `steps` levels, all groups alike; the whole network once.
 
         Methods that remove no channels walk along their share of weights and their bits in place of the level.
 
@@ -151,16 +152,19 @@ class Space:
         )
 
     def sensitivities(self, allocation: Allocation) -> dict[str, float]:
-        """Group id → what the tilt is multiplied by: 0 for groups not on the map, a stage's mean for its groups."""
+        """Return group id → what the tilt is multiplied by.
+
+        That is 0 for groups not on the map; where offsets are shared, the mean of the groups of equal resolution.
+        """
         given = {group.id: self.sensitivity.get(group.id, 0.0) for group in self.free_groups}
         if allocation == "group":
             return given
         if allocation != "stage":
             return dict.fromkeys(given, 0.0)
-        stages: dict[int, list[float]] = {}
+        by_resolution: dict[int, list[float]] = {}
         for group in self.free_groups:
-            stages.setdefault(group.stage, []).append(given[group.id])
-        return {group.id: fmean(stages[group.stage]) for group in self.free_groups}
+            by_resolution.setdefault(group.resolution, []).append(given[group.id])
+        return {group.id: fmean(by_resolution[group.resolution]) for group in self.free_groups}
 
     def _ratios(self, sampler: Sampler) -> dict[str, float]:
         allocation = choose(sampler, "allocation", self.preset.allocation)
@@ -248,7 +252,7 @@ class Space:
         return preferred
 
     def _distinct(self, preferred: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The points nearest to these preferred, each trial once."""
+        """Return the points nearest to the preferred ones, each trial once."""
         points: dict[object, dict[str, Any]] = {}
         for preference in preferred:
             point = self.point(preference)
@@ -257,12 +261,15 @@ class Space:
 
 
 def offset_name(group: PrunableGroup, allocation: Allocation) -> str | None:
-    """The dimension of a group's offset; None where the allocation has none."""
-    return {"group": f"{OFFSET}{group.id}", "stage": f"{OFFSET}stage{group.stage}"}.get(allocation)
+    """Return the name of the dimension of a group's offset; None where the allocation has none."""
+    return {"group": f"{OFFSET}{group.id}", "stage": f"{OFFSET}stage{group.resolution}"}.get(allocation)
 
 
 def _what_it_does(schedule: Schedule) -> object:
-    """Equal for schedules that are the same trial: where nothing is removed all methods are, but for new weights."""
+    """Return a key that is equal for schedules that come to the same trial.
+
+    Where nothing is removed all methods are the same trial, but for those that begin with new weights.
+    """
     method = get_method(schedule.method)
     if any(schedule.ratios.values()) or method.new_weights or not method.removes_channels:
         return schedule

@@ -30,9 +30,10 @@ _BESIDE = {
 class Projected:
     """The nearest proposal.
 
-    params: what a sampler would have to answer, ready to be enqueued.
-    mapped: what was taken over, where that is not plain by name, one line each.
-    dropped: what the space cannot express, and what stands in its place, one line each.
+    Attributes:
+        params: what a sampler would have to answer, ready to be enqueued.
+        mapped: what was taken over, where that is not plain by name, one line each.
+        dropped: what the space cannot express, and what stands in its place, one line each.
     """
 
     params: dict[str, Any]
@@ -41,7 +42,7 @@ class Projected:
 
 
 def project(space: Space, ratios: Mapping[str, float], method: str, decay: float | None = None) -> Projected:
-    """The proposal whose ratios are nearest to the given ones.
+    """Return the proposal whose ratios are nearest to the given ones.
 
     Of several allocations the one with the smallest sum of squared differences, the first of equals.
 
@@ -55,14 +56,14 @@ def project(space: Space, ratios: Mapping[str, float], method: str, decay: float
 
 
 def project_schedule(space: Space, schedule: Schedule) -> Projected:
-    """The proposal nearest to a whole schedule of the same network, its last stage included; see `project`."""
+    """Return the proposal nearest to a whole schedule of the same network, its last stage included; see `project`."""
     return _project(space, schedule.ratios, schedule.method, _beside(schedule))
 
 
-def project_stages(space: Space, schedule: Schedule, groups: Sequence[PrunableGroup]) -> Projected:
-    """The proposal nearest to a schedule of another network, stage by stage.
+def project_resolutions(space: Space, schedule: Schedule, groups: Sequence[PrunableGroup]) -> Projected:
+    """Return the proposal nearest to a schedule of another network, resolution by resolution.
 
-    Every stage of this network takes the mean ratio (weighted by width) of the other's stage at the same relative
+    Every resolution of this network takes the mean ratio (weighted by width) of the other's at the same relative
     depth. Bits of single groups are left out.
 
     Args:
@@ -70,19 +71,21 @@ def project_stages(space: Space, schedule: Schedule, groups: Sequence[PrunableGr
         schedule: of the other one.
         groups: of the other one.
     """
-    means = _stage_means(schedule, groups)
-    other, own = sorted({group.stage for group in groups}), sorted({group.stage for group in space.groups})
+    means = _resolution_means(schedule, groups)
+    other, own = sorted({group.resolution for group in groups}), sorted({group.resolution for group in space.groups})
     source = {
-        stage: min(means, key=lambda each: abs(_depth(each, other) - _depth(stage, own))) for stage in own if means
+        number: min(means, key=lambda each: abs(_depth(each, other) - _depth(number, own))) for number in own if means
     }
-    ratios = {group.id: means[source[group.stage]] for group in space.free_groups if means}
+    ratios = {group.id: means[source[group.resolution]] for group in space.free_groups if means}
     beside = {key: value for key, value in _beside(schedule).items() if not key.startswith(BITS)}
-    found = _project(space, ratios, schedule.method, beside)
-    unused = [f"stage {stage} ({means[stage]:.2f} removed)" for stage in means if stage not in source.values()]
+    projected = _project(space, ratios, schedule.method, beside)
+    unused = [f"stage {number} ({means[number]:.2f} removed)" for number in means if number not in source.values()]
     return Projected(
-        params=found.params,
-        mapped=tuple(f"stage {source[stage]} ({means[source[stage]]:.2f} removed) → stage {stage}" for stage in source),
-        dropped=(*found.dropped, *(f"{stage}: no stage of this network is as deep" for stage in unused)),
+        params=projected.params,
+        mapped=tuple(
+            f"stage {source[number]} ({means[source[number]]:.2f} removed) → stage {number}" for number in source
+        ),
+        dropped=(*projected.dropped, *(f"{each}: no stage of this network is as deep" for each in unused)),
     )
 
 
@@ -105,7 +108,7 @@ def _project(space: Space, ratios: Mapping[str, float], method: str, beside: Par
 
 
 def _allocated(space: Space, wanted: Mapping[str, float], allocation: Allocation) -> dict[str, float]:
-    """What to prefer, to come to these ratios."""
+    """Return the preferred values that come to these ratios."""
     if not wanted:
         return {}
     if allocation == "independent":
@@ -146,7 +149,7 @@ def _beside(schedule: Schedule) -> Params:
 
 
 def _wishes(beside: Params) -> dict[str, Any]:
-    """The dimensions that come to these params."""
+    """Return the values of the dimensions that come to these params."""
     preferred: dict[str, Any] = {_BESIDE[key]: value for key, value in beside.items() if key in _BESIDE}
     for key, value in beside.items():
         if key.startswith(BITS):
@@ -154,17 +157,17 @@ def _wishes(beside: Params) -> dict[str, Any]:
     return preferred
 
 
-def _stage_means(schedule: Schedule, groups: Sequence[PrunableGroup]) -> dict[int, float]:
-    """Stage → share of its channels that goes, of the groups that the schedule names."""
+def _resolution_means(schedule: Schedule, groups: Sequence[PrunableGroup]) -> dict[int, float]:
+    """Return resolution → share of its channels that goes, of the groups that the schedule names."""
     removed: dict[int, float] = {}
     width: dict[int, int] = {}
     for group in groups:
         if group.id in schedule.ratios:
-            removed[group.stage] = removed.get(group.stage, 0.0) + schedule.ratios[group.id] * group.width
-            width[group.stage] = width.get(group.stage, 0) + group.width
-    return {stage: removed[stage] / width[stage] for stage in sorted(removed)}
+            removed[group.resolution] = removed.get(group.resolution, 0.0) + schedule.ratios[group.id] * group.width
+            width[group.resolution] = width.get(group.resolution, 0) + group.width
+    return {number: removed[number] / width[number] for number in sorted(removed)}
 
 
-def _depth(stage: int, stages: Sequence[int]) -> float:
-    """Where a stage lies among all of a network, 0 the first and 1 the last."""
-    return stages.index(stage) / max(1, len(stages) - 1)
+def _depth(number: int, numbers: Sequence[int]) -> float:
+    """Return where a resolution lies among all of a network, 0 the first and 1 the last."""
+    return numbers.index(number) / max(1, len(numbers) - 1)

@@ -24,13 +24,14 @@ from pruning.names import nearest_name
 class PackedTensor:
     """Where one tensor's bytes in a packed file went.
 
-    form: "dense", "bitmap" or "relative" for a quantized weight; "raw" for a tensor kept as it is.
-    bits: of a weight's codes; None for a raw tensor.
-    huffman: whether the codes are Huffman-coded.
-    position_bytes: what says which elements are kept.
-    code_bytes: the codes, the Huffman tables included.
-    codebook_bytes: centres, or low and step of each out channel.
-    raw_bytes: the elements of a raw tensor.
+    Attributes:
+        form: "dense", "bitmap" or "relative" for a quantized weight; "raw" for a tensor kept as it is.
+        bits: of a weight's codes; None for a raw tensor.
+        huffman: whether the codes are Huffman-coded.
+        position_bytes: what says which elements are kept.
+        code_bytes: the codes, the Huffman tables included.
+        codebook_bytes: centres, or low and step of each out channel.
+        raw_bytes: the elements of a raw tensor.
     """
 
     name: str
@@ -45,7 +46,7 @@ class PackedTensor:
 
     @property
     def size_bytes(self) -> int:
-        """All of the tensor's bytes, without its line in the index."""
+        """Bytes of the tensor in the file, without its line in the index."""
         return self.position_bytes + self.code_bytes + self.codebook_bytes + self.raw_bytes
 
 
@@ -77,7 +78,8 @@ def pack(state: Mapping[str, Tensor], quantized: Mapping[str, QuantizedWeight], 
 def unpack(data: bytes) -> dict[str, Tensor]:
     """Return the state dict that `pack` was given, quantized weights dequantized, on the CPU; all equal to the bit.
 
-    Raises ValueError when the data are no packed file of this version, or damaged.
+    Raises:
+        ValueError: the data are no packed file of this version, or damaged.
     """
     return {
         packed.entry.name: _read_raw(packed.entry, packed.sections[0])
@@ -90,7 +92,8 @@ def unpack(data: bytes) -> dict[str, Tensor]:
 def unpack_quantized(data: bytes) -> dict[str, QuantizedWeight]:
     """Return the quantized weights that `pack` was given, on the CPU; all parts equal to the bit.
 
-    Raises ValueError when the data are no packed file of this version, or damaged.
+    Raises:
+        ValueError: the data are no packed file of this version, or damaged.
     """
     return {
         packed.entry.name: read_weight(packed.entry, packed.sections)
@@ -102,13 +105,16 @@ def unpack_quantized(data: bytes) -> dict[str, QuantizedWeight]:
 def describe(data: bytes) -> list[PackedTensor]:
     """Say where the file's bytes went, tensor by tensor: all but the header and the index.
 
-    Raises ValueError when the data are no packed file of this version, or damaged.
+    Raises:
+        ValueError: the data are no packed file of this version, or damaged.
     """
     return [_describe(packed.entry) for packed in read_file(data)]
 
 
 def size_formula_bytes(state: Mapping[str, Tensor], quantized: Mapping[str, QuantizedWeight]) -> int:
-    """The papers' size: 4 bytes · elements · (1 − pruned) · bits / 32 for quantized weights, the others as they are.
+    """Return the size that the papers state, by a formula.
+
+    Quantized weights count 4 bytes · elements · (1 − pruned) · bits / 32, all other tensors their bytes as they are.
 
     It leaves out what a file needs beside that: the positions of the non-zeros, codebooks and grids, names and shapes;
     and it knows no Huffman coding. The bits are summed over all weights, then rounded up to whole bytes.
@@ -116,7 +122,8 @@ def size_formula_bytes(state: Mapping[str, Tensor], quantized: Mapping[str, Quan
     Source: the MB column of Saha et al., ACPR 2017; Han et al., ICLR 2016, equation 1 without its codebook term.
     Differs from the paper: nothing, but that Saha et al. do not say how the column was made; it fits it.
 
-    Raises ValueError as `pack` does.
+    Raises:
+        ValueError: as `pack` does.
     """
     _check_named(state, quantized)
     for name, weight in quantized.items():

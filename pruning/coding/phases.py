@@ -21,10 +21,11 @@ from pruning.schedule import Quantization, Schedule, Sparsity
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the last stage: how it begins, and how long it trains.
+    """A part of the last stage of a trial: how it begins, and how long it trains.
 
-    kind: "penalise" trains with the penalty; "retrain" begins with pruning; "quantize" begins with quantizing.
-    part: which share of the whole way to the target is reached at its end, in (0, 1].
+    Attributes:
+        kind: "penalise" trains with the penalty; "retrain" begins with pruning; "quantize" begins with quantizing.
+        part: which share of the whole way to the target is reached at its end, in (0, 1].
     """
 
     kind: Literal["penalise", "retrain", "quantize"]
@@ -35,7 +36,7 @@ class Phase:
 
 
 def phases_of(schedule: Schedule) -> tuple[Phase, ...]:
-    """The phases of a schedule's last stage, in order; none when it has no quantization."""
+    """Return the phases of a schedule's last stage, in order; none when it has no quantization."""
     phases = []
     if (sparsity := schedule.sparsity) is not None:
         rate = sparsity.learning_rate or schedule.learning_rate
@@ -50,10 +51,11 @@ def phases_of(schedule: Schedule) -> tuple[Phase, ...]:
 
 
 def begin_(network: nn.Module, phase: Phase, groups: Sequence[PrunableGroup], schedule: Schedule) -> None:
-    """Do to the network what the phase begins with: nothing, prune, or quantize.
+    """Start a phase: prune or quantize the network, or do nothing, as the kind of the phase says.
 
-    Raises ValueError when pruning would empty a layer, when weights are not finite, or when bits are named for a
-    group that the network has not.
+    Raises:
+        ValueError: pruning would empty a layer, weights are not finite, or bits are named for a group that the network
+            has not.
     """
     if phase.kind == "retrain":
         assert schedule.sparsity is not None
@@ -77,9 +79,10 @@ def resume_(network: nn.Module, begun: Sequence[Phase], groups: Sequence[Prunabl
 
 
 def layer_bits(network: nn.Module, groups: Sequence[PrunableGroup], quantization: Quantization) -> dict[str, int]:
-    """Bits of every coded layer: those of its group, or of the layer itself when it belongs to none.
+    """Return the bits of every coded layer: those of its group, or of the layer itself when it belongs to none.
 
-    Raises ValueError when `group_bits` names neither.
+    Raises:
+        ValueError: `group_bits` names neither.
     """
     group_of = {member: group.id for group in groups for member in group.members}
     owners = {layer: group_of.get(layer, layer) for layer in coded_layers(network)}

@@ -32,13 +32,14 @@ Floats: TypeAlias = NDArray[np.floating]
 class QuantizedWeight:
     """One layer's weight as small whole numbers that stand for values, zeros where it was pruned.
 
-    codes: uint8, in the weight's own shape; 0 where nothing is kept.
-    kept: bool, in the weight's shape; False where the weight is pruned, that is exactly zero. All True in a dense
-        layer.
-    bits: 2 to 8; every code is below 2^bits.
-    centres_C: codebook of 2^bits values, float32, shared by the whole layer; None for a uniform grid.
-    low_O, step_O: uniform grid of each out channel (row of the weight), float32: code c stands for low + step · c.
-        None for a codebook.
+    Attributes:
+        codes: uint8, in the weight's own shape; 0 where nothing is kept.
+        kept: bool, in the weight's shape; False where the weight is pruned, that is exactly zero. All True in a
+            dense layer.
+        bits: 2 to 8; every code is below 2^bits.
+        centres_C: codebook of 2^bits values, float32, shared by the whole layer; None for a uniform grid.
+        low_O, step_O: uniform grid of each out channel (row of the weight), float32: code c stands for low + step ·
+            c. None for a codebook.
     """
 
     codes: Tensor
@@ -72,7 +73,9 @@ def kmeans_codebook(values_N: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     them.
 
     Costs N·log N time, and at its peak about 12 bytes a float32 value, the codes included. The search runs on the CPU.
-    Raises ValueError when `bits` is outside 2 to 8, or the values are not a non-empty row of finite floats.
+
+    Raises:
+        ValueError: `bits` is outside 2 to 8, or the values are not a non-empty row of finite floats.
     """
     _check_bits(bits)
     if values_N.dim() != 1 or not values_N.is_floating_point():
@@ -89,11 +92,16 @@ def kmeans_codebook(values_N: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def codebook(weight: Tensor, kept: Tensor, bits: int) -> QuantizedWeight:
     """Quantize the kept weights of one layer by k-means, with one codebook for the whole layer.
 
-    weight, kept: of one shape; kept is bool, False where the weight is pruned.
-
     Saha, Varma, Jawahar, ACPR 2017: k-means over each layer's non-zero weights; see `kmeans_codebook`.
     Differs from the paper: nothing.
-    Raises ValueError as `kmeans_codebook` does, also when nothing is kept, or when the shapes differ.
+
+    Args:
+        weight: of one layer.
+        kept: bool, of the same shape; False where the weight is pruned.
+        bits: 2 to 8.
+
+    Raises:
+        ValueError: as `kmeans_codebook` does, also when nothing is kept, or when the shapes differ.
     """
     _check_kept(weight, kept)
     centres_C, codes_N = kmeans_codebook(weight.detach()[kept].float(), bits)
@@ -105,13 +113,18 @@ def codebook(weight: Tensor, kept: Tensor, bits: int) -> QuantizedWeight:
 def uniform_grid(weight: Tensor, kept: Tensor, bits: int) -> QuantizedWeight:
     """Round the kept weights of one layer to 2^bits values a row, equally spaced from the row's min to its max.
 
-    weight, kept: of one shape, rows first; kept is bool, False where the weight is pruned. Limits are those of a
-    row's kept weights. A row of equal weights has step 0, a row with none kept also low 0.
-
     Saha, Varma, Jawahar, ACPR 2017: uniform quantization over [min, max].
     Differs from the paper: a grid for each row, an out channel (of transposed convolutions an in channel), in
     place of one for the layer, because channels differ in scale once BatchNorm follows them.
-    Raises ValueError when `bits` is outside 2 to 8, a weight is not finite, or the shapes differ.
+
+    Args:
+        weight: of one layer, rows first. Limits are those of a row's kept weights. A row of equal weights has step 0,
+            a row with none kept also low 0.
+        kept: bool, of the same shape; False where the weight is pruned.
+        bits: 2 to 8.
+
+    Raises:
+        ValueError: `bits` is outside 2 to 8, a weight is not finite, or the shapes differ.
     """
     _check_bits(bits)
     _check_kept(weight, kept)
@@ -121,7 +134,8 @@ def uniform_grid(weight: Tensor, kept: Tensor, bits: int) -> QuantizedWeight:
 class CodedWeight(MaskedWeight, ABC):
     """Parametrization of a layer's weight by few values: what `quantize_` registers.
 
-    bits: 2 to 8; the buffer `kept` says which weights are not pruned.
+    Attributes:
+        bits: 2 to 8; the buffer `kept` says which weights are not pruned.
     """
 
     def __init__(self, kept: Tensor, bits: int) -> None:
@@ -130,17 +144,18 @@ class CodedWeight(MaskedWeight, ABC):
 
     @abstractmethod
     def quantized(self, original: Tensor) -> QuantizedWeight:
-        """Trained tensor → the weight as codes; what it dequantizes to is what the layer computes with."""
+        """Return the weight as codes; the layer computes with what they dequantize to."""
 
 
 class CodebookWeight(CodedWeight):
     """Weight of a codebook: the centres are trained, which weight has which centre stays.
 
-    codes: uint8, in the weight's shape; a buffer, so the network's state holds it.
-
     Han et al., ICLR 2016, section 3.3 and equation 3: a centre's gradient is the sum over all weights that share
     it, ∂L/∂C_k = Σ_ij ∂L/∂W_ij · 1(I_ij = k).
     Differs from the paper: nothing.
+
+    Attributes:
+        codes: uint8, in the weight's shape; a buffer, so the network's state holds it.
     """
 
     codes: Tensor
@@ -150,15 +165,15 @@ class CodebookWeight(CodedWeight):
         self.register_buffer("codes", torch.zeros_like(kept, dtype=torch.uint8))
 
     def quantized(self, original: Tensor) -> QuantizedWeight:
-        """The trained centres and the fixed codes."""
+        """Return the weight as the trained centres and the fixed codes."""
         return QuantizedWeight(codes=self.codes, kept=self.kept, bits=self.bits, centres_C=original)
 
     def forward(self, original: Tensor) -> Tensor:
-        """Centres → weight."""
+        """Compute the weight from the trained centres."""
         return self.quantized(original).dequantize()
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Weight → centres, by k-means; the codes are set to match."""
+        """Compute the centres from a weight, by k-means; the codes are set to match."""
         coded = codebook(weight, self.kept, self.bits)
         assert coded.centres_C is not None
         self.codes.copy_(coded.codes)
@@ -176,11 +191,11 @@ class GridWeight(CodedWeight):
     """
 
     def quantized(self, original: Tensor) -> QuantizedWeight:
-        """The float weights rounded."""
+        """Return the trained float weights, rounded to the grid."""
         return _grid(original.detach(), self.kept, self.bits)
 
     def forward(self, original: Tensor) -> Tensor:
-        """Float weights → rounded ones."""
+        """Compute the rounded weight; its gradient passes straight through to the float weights."""
         masked = super().forward(original)
         # The bracket is exactly zero, so the sum is the rounded weight to the bit; it carries the gradient.
         return self.quantized(original).dequantize() + (masked - masked.detach())
@@ -192,17 +207,21 @@ _PARAMETRIZATIONS: dict[Grid, type[CodedWeight]] = {"kmeans": CodebookWeight, "u
 def quantize_(network: nn.Module, bits: Mapping[str, int], grid: Grid) -> None:
     """Quantize the named layers' weights; training goes on with quantized weights from here.
 
-    bits: layer name → 2 to 8. Layers not named stay float. A layer that holds a mask keeps it: what is pruned
-    stays zero. One without keeps all its weights, exact zeros included. A layer that is quantized is quantized
-    afresh from its weights as they are now.
-
     What is trained changes (codebooks have another shape): make the optimizer afterwards. A centre's gradient sums
     over all weights that share it, so plain SGD needs a far lower learning rate than for the weights. The state's
     shapes depend on `bits` and `grid` alone: a network of the same architecture can load it after the same call.
 
-    Raises ValueError, the network untouched, when a name is no coded layer's (naming the nearest), its bits are
-    outside 2 to 8, its weight is not finite, not float32, all pruned, or parametrized by others, or when the grid
-    is unknown.
+    Args:
+        network: its layers are changed.
+        bits: layer name → 2 to 8. Layers not named stay float. A layer that holds a mask keeps it: what is pruned
+            stays zero. One without keeps all its weights, exact zeros included. A layer that is quantized is
+            quantized afresh from its weights as they are now.
+        grid: see `QuantizationTraining`.
+
+    Raises:
+        ValueError: a name is no coded layer's (the message names the nearest), its bits are outside 2 to 8, its weight
+            is not finite, not float32, all pruned, or parametrized by others, or the grid is unknown; the network is
+            untouched then.
     """
     if grid not in get_args(Grid):
         raise ValueError(f"grid is {grid!r}; it must be one of {', '.join(get_args(Grid))}")
@@ -219,7 +238,9 @@ def quantized_weights(network: nn.Module) -> dict[str, QuantizedWeight]:
     """Return the quantized layers' weights as trained now: key in the released network's state dict → weight.
 
     Copies, on the CPU. What each dequantizes to is, to the bit, the weight that `release_` leaves.
-    Raises ValueError, naming the layer, when a trained tensor is not finite.
+
+    Raises:
+        ValueError: a trained tensor is not finite; the message names the layer.
     """
     weights = {}
     for name, layer in coded_layers(network).items():
@@ -233,7 +254,7 @@ def quantized_weights(network: nn.Module) -> dict[str, QuantizedWeight]:
 
 
 def _lloyd(sorted_N: Floats, count: int) -> NDArray[np.float64]:
-    """Lloyd's fixed point from `count` equally spaced centres; C, ascending. A cluster is a slice of the values."""
+    """Run Lloyd's iteration from `count` equally spaced centres until it stands still; returns C centres, ascending."""
     totals_N1 = np.zeros(len(sorted_N) + 1)
     totals_N1[1:] = sorted_N
     np.cumsum(totals_N1, out=totals_N1)  # in place: given the values, it would convert a second copy of them
@@ -252,7 +273,7 @@ def _lloyd(sorted_N: Floats, count: int) -> NDArray[np.float64]:
 def _means(
     sorted_N: Floats, totals_N1: NDArray[np.float64], edges: NDArray[np.intp], centres_C: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Mean of each slice between two edges; its old centre where a slice is empty."""
+    """Return the mean of each slice between two edges; its old centre where a slice is empty."""
     first_C, behind_C = edges[:-1], edges[1:]
     filled_C = behind_C > first_C
     means_C = (totals_N1[behind_C] - totals_N1[first_C]) / np.maximum(behind_C - first_C, 1)
@@ -263,7 +284,7 @@ def _means(
 
 
 def _borders(centres_C: NDArray[np.float64], dtype: np.dtype) -> Floats:
-    """The largest value of a type that is nearer to each centre, or as near, than to the next; C − 1.
+    """Return, for each centre but the last, the largest value that is no nearer to the next centre; shape C − 1.
 
     In the values' own type, so that millions of them need not be converted to compare them.
     """
@@ -286,7 +307,7 @@ def _grid(weight: Tensor, kept: Tensor, bits: int) -> QuantizedWeight:
 
 
 def _column(values_O: Tensor, weight: Tensor) -> Tensor:
-    """One value a row, in a shape that spreads over the rows of the weight."""
+    """Return one value a row in a shape that broadcasts over the rows of the weight."""
     return values_O.view(-1, *(1,) * (weight.dim() - 1))
 
 

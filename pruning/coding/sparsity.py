@@ -1,6 +1,6 @@
-"""Single weights that go: thresholds, masks that hold while the network trains, and the penalty that shrinks weights.
+"""Pruning of single weights: thresholds, masks that hold while the network trains, and the penalty that shrinks them.
 
-The weights in question are those of convolutions and linear layers ("coded layers", for the same weights are
+Only the weights of convolutions and linear layers are pruned ("coded layers", because the same weights are
 quantized). Biases, BatchNorm, GeM's exponents and NetVLAD's centroids stay as they are.
 """
 
@@ -17,7 +17,7 @@ _ROUNDING = 1e-6  # 0.29 · 100 is 28.999999999999996 in binary; the floor of wh
 
 
 def coded_layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Name → layer, in network order: all convolutions (grouped and transposed ones too) and linear layers."""
+    """Return name → layer, in network order: all convolutions (grouped and transposed ones too) and linear layers."""
     return {name: module for name, module in network.named_modules() if isinstance(module, (_ConvNd, nn.Linear))}
 
 
@@ -27,7 +27,9 @@ def magnitude_mask(weight: Tensor, threshold: float) -> Tensor:
     Saha, Varma, Jawahar, "Compressing Deep Neural Networks for Recognizing Places", ACPR 2017: one absolute
     threshold for all layers.
     Differs from the paper: nothing.
-    Raises ValueError when `threshold` is negative, a weight is not finite, or no weight would be kept.
+
+    Raises:
+        ValueError: `threshold` is negative, a weight is not finite, or no weight would be kept.
     """
     if not threshold >= 0:
         raise ValueError(f"threshold is {threshold}; it must be at least 0")
@@ -42,7 +44,9 @@ def share_mask(weight: Tensor, share: float) -> Tensor:
     """Keep all but the floor(share · n) smallest of n weights by |w|; bool in the weight's shape, True = kept.
 
     Of equal magnitudes those with the lowest index (in row-major order) go first, so the count is exact.
-    Raises ValueError when `share` is outside [0, 1) or a weight is not finite.
+
+    Raises:
+        ValueError: `share` is outside [0, 1) or a weight is not finite.
     """
     if not 0 <= share < 1:
         raise ValueError(f"share is {share}; it must be in [0, 1)")
@@ -58,7 +62,7 @@ def share_mask(weight: Tensor, share: float) -> Tensor:
 
 
 def l1_penalty(network: nn.Module) -> Tensor:
-    """Σ|W| over the coded layers, a differentiable scalar; 0 for a network without any.
+    """Return Σ|W| over the coded layers, a differentiable scalar; 0 for a network without any.
 
     Saha et al., ACPR 2017: training minimises loss + λ Σ|W|.
     Differs from the paper: nothing; weights that a mask prunes count as the zeros they are.
@@ -68,7 +72,11 @@ def l1_penalty(network: nn.Module) -> Tensor:
 
 
 def pruned_share(network: nn.Module) -> float:
-    """Weights that are exactly zero / all weights, over the coded layers. Raises ValueError when there is none."""
+    """Return the share of weights that are exactly zero, over the coded layers.
+
+    Raises:
+        ValueError: the network has no coded layer.
+    """
     weights = [weight_of(layer) for layer in coded_layers(network).values()]
     if not weights:
         raise ValueError(f"{type(network).__name__} has no convolution or linear layer, so no weights to count")
@@ -79,7 +87,8 @@ def pruned_share(network: nn.Module) -> float:
 class MaskedWeight(nn.Module):
     """Parametrization of a layer's weight: zero where it is pruned, and no gradient arrives there.
 
-    kept: bool, in the weight's shape; a buffer, so the mask is part of the network's state.
+    Attributes:
+        kept: bool, in the weight's shape; a buffer, so the mask is part of the network's state.
     """
 
     kept: Tensor
@@ -89,24 +98,31 @@ class MaskedWeight(nn.Module):
         self.register_buffer("kept", kept.detach().clone())
 
     def forward(self, original: Tensor) -> Tensor:
-        """Trained tensor → weight."""
+        """Compute the weight from the trained tensor."""
         return torch.where(self.kept, original, 0.0)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Weight → trained tensor: pruned weights are zero in there too, so one that is revived starts at zero."""
+        """Compute the trained tensor from a weight.
+
+        Pruned weights are zero there too, so one that is revived starts at zero.
+        """
         return torch.where(self.kept, weight, 0.0)
 
 
 def hold_masks_(network: nn.Module, masks: Mapping[str, Tensor]) -> None:
     """Prune the named layers' weights: they are zero from now on, however long the network trains.
 
-    masks: layer name → bool in the weight's shape, True = kept. A layer that has a mask gets the new one; one
-    that is quantized has its weights as they are now made plain again and masked. Layers not named stay.
-
     Han et al., "Deep Compression", ICLR 2016, section 2: the pruned network is retrained without what was cut.
     Differs from the paper: nothing.
-    Raises ValueError, the network untouched, when a name is no coded layer's, the layer's weight is
-    parametrized by others, or its mask has another shape or type or keeps nothing.
+
+    Args:
+        network: its layers are changed.
+        masks: layer name → bool in the weight's shape, True = kept. A layer that has a mask gets the new one; one
+            that is quantized has its weights as they are now made plain again and masked. Layers not named stay.
+
+    Raises:
+        ValueError: a name is no coded layer's, the layer's weight is parametrized by others, or its mask has another
+            shape or type or keeps nothing; the network is untouched then.
     """
     layers = checked_layers(network, masks)
     for name, layer in layers.items():
@@ -131,7 +147,11 @@ def weight_of(layer: nn.Module) -> Tensor:
 
 
 def checked_weight(weight: Tensor) -> Tensor:
-    """Return the same weights, detached. Raises ValueError when there are none or one is not finite."""
+    """Return the same weights, detached.
+
+    Raises:
+        ValueError: there are none or one is not finite.
+    """
     if weight.numel() == 0:
         raise ValueError(f"there must be at least one weight, got shape {tuple(weight.shape)}")
     broken = weight[~weight.isfinite()]
@@ -142,17 +162,21 @@ def checked_weight(weight: Tensor) -> Tensor:
 
 
 def checked_layers(network: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
-    """Name → layer for the given names. Raises ValueError for one that is no coded layer, or parametrized by others."""
+    """Return name → layer for the given names.
+
+    Raises:
+        ValueError: a name is no coded layer's, or the layer's weight is parametrized by others.
+    """
     layers = coded_layers(network)
-    found = {}
+    named = {}
     for name in names:
         if name not in layers:
             nearest = nearest_name(name, layers)
             raise ValueError(f"no convolution or linear layer is called {name!r}; nearest: {nearest!r}")
         if parametrize.is_parametrized(layers[name], "weight") and parametrization_of(layers[name]) is None:
             raise ValueError(f"the weight of {name!r} is parametrized by others; it must be plain, masked or quantized")
-        found[name] = layers[name]
-    return found
+        named[name] = layers[name]
+    return named
 
 
 def parametrization_of(layer: nn.Module) -> MaskedWeight | None:

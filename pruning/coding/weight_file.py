@@ -24,10 +24,11 @@ _POWERS = 10 ** np.arange(1, 19, dtype=np.int64)
 class WeightFile:
     """Names and types of tensors in a file.
 
-    order_T: in which the file holds them.
-    item_bytes_T: of one element.
-    is_axis_TR: which of the axes a tensor really has.
-    letters: of the header without the digits of shapes and places, which is all that changes with the shapes.
+    Attributes:
+        order_T: in which the file holds them.
+        item_bytes_T: of one element.
+        is_axis_TR: which of the axes a tensor really has.
+        letters: of the header without the digits of shapes and places, which is all that changes with the shapes.
     """
 
     order_T: Integers
@@ -37,7 +38,7 @@ class WeightFile:
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor], ranks: int) -> Self:
-        """The file of these tensors, none of which has more than `ranks` axes."""
+        """Describe the file of these tensors, none of which has more than `ranks` axes."""
         # Written without a single value: only names, types and numbers of axes matter.
         empty = {name: torch.empty([0] * tensor.dim(), dtype=tensor.dtype) for name, tensor in tensors.items()}
         names, header = list(tensors), _header(safetensors.torch.save(empty))
@@ -53,7 +54,7 @@ class WeightFile:
         return cls(file.order_T, file.item_bytes_T, is_axis_TR, letters)
 
     def size_bytes(self, shapes_TR: Integers) -> int:
-        """Length of the whole file."""
+        """Return the length of the whole file when its tensors have these shapes."""
         header = self.letters + self._digits(shapes_TR)
         return _ALIGNMENT + -(-header // _ALIGNMENT) * _ALIGNMENT + int(self._tensor_bytes(shapes_TR).sum())
 
@@ -62,7 +63,7 @@ class WeightFile:
         return sizes
 
     def _digits(self, shapes_TR: Integers) -> int:
-        """Digits of all shapes, and of where each tensor begins and ends."""
+        """Count the digits of all shapes, and of the offsets where each tensor begins and ends."""
         ends = self._tensor_bytes(shapes_TR)[self.order_T].cumsum()
         numbers = np.concatenate([shapes_TR[self.is_axis_TR], ends, ends[:-1], [0]])
         return int(np.searchsorted(_POWERS, numbers, side="right").sum()) + len(numbers)

@@ -1,4 +1,4 @@
-"""Tells a residual connection, whose layers are added, from a gate, whose layers are multiplied."""
+"""The difference between a residual connection, whose layers are added, and a gate, whose layers are multiplied."""
 
 from collections.abc import Collection
 from itertools import combinations
@@ -11,11 +11,12 @@ _ADDITIONS = ("addbackward", "subbackward")
 
 
 def adds_layers(nodes: Collection[Any]) -> bool:
-    """Whether layers that write the same channels are added together; depthwise layers do not count.
+    """Return whether layers that write the same channels are added together; depthwise layers do not count.
 
-    `nodes`: those of the dependency graph that carry the channels of one group. There must be an addition
-    with two sides each of which comes from a layer that the other does not come from: a shortcut does that; a
-    gate (squeeze-and-excitation) multiplies, and a bias or a constant comes from no layer.
+    Args:
+        nodes: those of the dependency graph that carry the channels of one group. There must be an addition with
+            two sides each of which comes from a layer that the other does not come from: a shortcut does that; a
+            gate (squeeze-and-excitation) multiplies, and a bias or a constant comes from no layer.
     """
     for addition in filter(_is_addition, nodes):
         sides = [_layers_behind(node, nodes) for node in addition.inputs if node in nodes]
@@ -30,7 +31,7 @@ def _is_addition(node: Any) -> bool:
 
 
 def _layers_behind(start: Any, nodes: Collection[Any]) -> set[nn.Module]:
-    """The nearest convolutions and linear layers, depthwise ones left out, that what `start` gives comes from."""
+    """Return the nearest convolutions and linear layers before `start`, depthwise ones left out."""
     layers: set[nn.Module] = set()
     waiting, seen = [start], {start}
     while waiting:
@@ -51,5 +52,5 @@ def _writes(module: Any) -> bool:
 
 
 def is_depthwise(layer: nn.Module) -> bool:
-    """Whether a layer is a convolution that filters each channel alone."""
+    """Return whether a layer is a convolution that filters each channel alone."""
     return isinstance(layer, _ConvNd) and 1 < layer.groups == layer.in_channels == layer.out_channels

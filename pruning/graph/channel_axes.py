@@ -20,7 +20,7 @@ Followers = Mapping[Axis, Mapping[str, int]]
 
 
 def channel_axes(network: nn.Module, groups: Sequence[PrunableGroup]) -> Followers:
-    """The axes of weights, biases and BatchNorms that the groups' channels lie on."""
+    """Return the axes of weights, biases and BatchNorms that the groups' channels lie on."""
     axes: dict[Axis, dict[str, int]] = {}
     for group in groups:
         for axis, span in _axes_of(network, group):
@@ -30,7 +30,7 @@ def channel_axes(network: nn.Module, groups: Sequence[PrunableGroup]) -> Followe
 
 
 def descriptor_axes(around: Mapping[str, Tensor], size: int, groups: Sequence[PrunableGroup]) -> Followers:
-    """The axes as long as the descriptor (`size`) of what stands around a network, as a whitening does.
+    """Return the axes, as long as the descriptor, of tensors that are delivered beside a network, as a whitening's.
 
     They shrink with the groups that fix the descriptor's size, where those are open.
     """

@@ -16,7 +16,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from pruning.graph.additions import adds_layers, is_depthwise
-from pruning.graph.resolutions import areas_recorded, stages_of
+from pruning.graph.resolutions import areas_recorded, number_resolutions
 from pruning.graph.separable import ends_channels, is_one_column, is_separable, is_shifted
 from pruning.graph.shuffles import shuffles_refused
 
@@ -27,22 +27,23 @@ _OPTYPE = tp.ops.OPTYPE
 class PrunableGroup:
     """Channels that are written together, so that channel c goes from all of these layers or from none.
 
-    id: the first convolution among `members`.
-    members: names of the layers that write these channels (convolutions and linear layers), in network order;
-        channel c is row c of each of their weights.
-    norms: names of the BatchNorms that scale these channels, in network order.
-    norm_starts: for each of `norms`, where channel 0 lies in it: not 0 only behind a concatenation (DenseNet).
-    width: how many channels.
-    locked: whether they must all stay: the group writes the network's output (it fixes the descriptor's
-        size) and was not opened, or its channels cannot go one by one (grouped convolutions, GroupNorm,
-        LayerNorm, BatchNorm without scale, matrix products between activations, parts taken by their place).
-    residual: whether channels of two or more of `members` are added, as by a shortcut. Depthwise ones do not
-        count, nor does a product, as in squeeze-and-excitation.
-    descriptor: whether each channel is one column of the network's output.
-    stage: the run of layers of equal resolution that the group ends in, counted from 0 at the highest.
-    readers: names of the convolutions and linear layers that read these channels, in network order; depthwise
-        ones are members.
-    reader_spans: for each of `readers`, how many of its inputs one channel is: not 1 only behind a flatten.
+    Attributes:
+        id: the first convolution among `members`.
+        members: names of the layers that write these channels (convolutions and linear layers), in network order;
+            channel c is row c of each of their weights.
+        norms: names of the BatchNorms that scale these channels, in network order.
+        norm_starts: for each of `norms`, where channel 0 lies in it: not 0 only behind a concatenation (DenseNet).
+        width: how many channels.
+        locked: whether they must all stay: the group writes the network's output (it fixes the descriptor's size)
+            and was not opened, or its channels cannot go one by one (grouped convolutions, GroupNorm, LayerNorm,
+            BatchNorm without scale, matrix products between activations, parts taken by their place).
+        residual: whether channels of two or more of `members` are added, as by a shortcut. Depthwise ones do not
+            count, nor does a product, as in squeeze-and-excitation.
+        descriptor: whether each channel is one column of the network's output.
+        resolution: number of the run of layers of equal resolution that the group ends in, from 0 at the highest.
+        readers: names of the convolutions and linear layers that read these channels, in network order; depthwise
+            ones are members.
+        reader_spans: for each of `readers`, how many of its inputs one channel is: not 1 only behind a flatten.
     """
 
     id: str
@@ -53,7 +54,7 @@ class PrunableGroup:
     locked: bool
     residual: bool = False
     descriptor: bool = False
-    stage: int = 0
+    resolution: int = 0
     readers: tuple[str, ...] = ()
     reader_spans: tuple[int, ...] = ()
 
@@ -67,15 +68,16 @@ class PrunableGroup:
 class Traced:
     """A copy of a network, in evaluation mode with all gradients on, and the way its channels take.
 
-    graph: that copy's dependency graph.
-    outputs: the graph's nodes that give what the network gives; the first one gives the descriptor.
-    stages: name of each convolution and linear layer → its run of layers of equal resolution.
+    Attributes:
+        graph: that copy's dependency graph.
+        outputs: the graph's nodes that give what the network gives; the first one gives the descriptor.
+        resolutions: name of each convolution and linear layer → number of its run of layers of equal resolution.
     """
 
     network: nn.Module
     graph: tp.DependencyGraph
     outputs: tuple[Any, ...]
-    stages: Mapping[str, int]
+    resolutions: Mapping[str, int]
 
 
 def find_groups(network: nn.Module, example_NCHW: Tensor, *, open_descriptor: bool = False) -> list[PrunableGroup]:
@@ -89,8 +91,9 @@ def find_groups(network: nn.Module, example_NCHW: Tensor, *, open_descriptor: bo
     `open_descriptor` unlocks the group whose channels are the columns of the output, when nothing else locks
     it.
 
-    Raises ValueError, naming the network, when its graph cannot be traced, has no group, or misses a
-    convolution; and naming the module that puts channels into another order.
+    Raises:
+        ValueError: the graph cannot be traced, has no group, or misses a convolution (the message names the network);
+            or a module puts channels into another order (the message names the module).
     """
     return describe_groups(trace(network, example_NCHW), open_descriptor=open_descriptor)
 
@@ -100,7 +103,8 @@ def filters_of(network: nn.Module, group: PrunableGroup) -> Tensor:
 
     Raw weights without biases, detached; a copy. For a group of one layer this is the papers' definition.
 
-    Raises ValueError, naming the layer, when a weight is not finite.
+    Raises:
+        ValueError: a weight is not finite; the message names the layer.
     """
     weights = [_finite_weight(network, name).flatten(1) for name in group.members]
     return torch.cat(weights, dim=1).detach()
@@ -127,17 +131,21 @@ def trace(network: nn.Module, example_NCHW: Tensor) -> Traced:
     with areas_recorded(traced) as areas, shuffles_refused(traced):
         run_all(traced, example_NCHW)  # if the network itself refuses the example, let it say so
     graph, outputs = _build_graph(traced, example_NCHW)
-    return Traced(traced, graph, outputs, stages_of(areas))
+    return Traced(traced, graph, outputs, number_resolutions(areas))
 
 
 def run_all(network: nn.Module, images_NCHW: Tensor) -> list[Any]:
-    """Everything that a network makes of images, the descriptor first: of `all_outputs`, where it has that."""
+    """Return all outputs of a network, the descriptor first: those of its `all_outputs`, where it has that method."""
     run = getattr(network, "all_outputs", network)
     return list(tp.utils.flatten_as_list(run(images_NCHW)))
 
 
 def describe_groups(traced: Traced, *, open_descriptor: bool = False) -> list[PrunableGroup]:
-    """Describe the groups of a traced network, in network order. Raises ValueError as `find_groups` does."""
+    """Describe the groups of a traced network, in network order.
+
+    Raises:
+        ValueError: as `find_groups` does.
+    """
     names = {module: name for name, module in traced.network.named_modules()}
     coupled = traced.graph.get_all_groups(ignored_layers=[], root_module_types=[nn.Conv2d])
     groups = [_describe(list(items), traced, names, open_descriptor) for items in coupled]
@@ -147,7 +155,7 @@ def describe_groups(traced: Traced, *, open_descriptor: bool = False) -> list[Pr
 
 
 def _build_graph(network: nn.Module, example_NCHW: Tensor) -> tuple[tp.DependencyGraph, tuple[Any, ...]]:
-    """The dependency graph, and those of its nodes that give the network's outputs."""
+    """Build the dependency graph; return it with those of its nodes that give the network's outputs."""
     outputs: list[Any] = []
 
     # Given a function, the library calls it as it is. Left to itself it would unpack a batch of one image.
@@ -205,7 +213,7 @@ def _describe(items: list[Any], traced: Traced, names: dict[nn.Module, str], ope
     writers = {names[i.dep.layer]: i for i in written if isinstance(i.dep.layer, (_ConvNd, nn.Linear))}
     scalers = {names[i.dep.layer]: i for i in written if isinstance(i.dep.layer, _BatchNorm)}
     takers = {names[i.dep.layer]: i for i in read if _only_reads(i.dep.layer)}
-    members, norms, readers = (sorted(found, key=order.index) for found in (writers, scalers, takers))
+    members, norms, readers = (sorted(named, key=order.index) for named in (writers, scalers, takers))
     root = next(name for name in members if isinstance(writers[name].dep.layer, _ConvNd))
     width = len(out_channels_first(writers[root].dep.layer))
     one_to_one = all(is_shifted(item, width) for item in [*writers.values(), *scalers.values()])
@@ -222,7 +230,7 @@ def _describe(items: list[Any], traced: Traced, names: dict[nn.Module, str], ope
         locked=not separable or (bool(ends) and not (descriptor and open_descriptor)),
         residual=adds_layers({item.dep.target for item in items}),
         descriptor=descriptor,
-        stage=max(traced.stages[name] for name in members),
+        resolution=max(traced.resolutions[name] for name in members),
         readers=tuple(readers),
         reader_spans=tuple(len(takers[name].idxs) // width for name in readers),
     )
@@ -253,7 +261,7 @@ def out_channels_first(layer: nn.Module) -> Tensor:
 
 
 def in_features(layer: nn.Module) -> int:
-    """How many channels a convolution reads, or how many values a linear layer."""
+    """Return how many channels a convolution reads, or how many values a linear layer."""
     return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)  # type: ignore[arg-type]
 
 

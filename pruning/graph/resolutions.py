@@ -1,4 +1,4 @@
-"""Which layers of a network stand together: runs of equal resolution, found by running it.
+"""The resolutions of a network: runs of layers of equal feature map size, found by running it.
 
 Letters: H W height and width of a feature map.
 """
@@ -15,7 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 
 @contextmanager
 def areas_recorded(network: nn.Module) -> Iterator[dict[str, int]]:
-    """While it lasts, note H·W of what each convolution gives, in the order in which they run.
+    """Record H·W of each convolution's output, in the order in which they run, for as long as the context lasts.
 
     Linear layers count as convolutions over as many positions as they have rows an image: 1 behind pooling.
     A layer that runs several times is noted where it ran last.
@@ -30,15 +30,16 @@ def areas_recorded(network: nn.Module) -> Iterator[dict[str, int]]:
             hook.remove()
 
 
-def stages_of(areas: Mapping[str, int]) -> dict[str, int]:
-    """Number the runs of layers of equal resolution, from 0 at the highest; layer name → stage.
+def number_resolutions(areas: Mapping[str, int]) -> dict[str, int]:
+    """Number the runs of layers of equal resolution, from 0 at the highest; layer name → resolution.
 
-    `areas`: H·W of each layer's output, in the order in which they run. A layer of lower resolution than one
-    that runs later (the two in squeeze-and-excitation) stands where the later one does.
+    Args:
+        areas: H·W of each layer's output, in the order in which they run. A layer of lower resolution than one that
+            runs later (the two in squeeze-and-excitation) stands where the later one does.
     """
     highest_to_come = list(accumulate(reversed(list(areas.values())), max))[::-1]
-    stages = {area: stage for stage, area in enumerate(dict.fromkeys(highest_to_come))}
-    return {name: stages[area] for name, area in zip(areas, highest_to_come, strict=True)}
+    numbers = {area: number for number, area in enumerate(dict.fromkeys(highest_to_come))}
+    return {name: numbers[area] for name, area in zip(areas, highest_to_come, strict=True)}
 
 
 def _noting(areas: dict[str, int], name: str) -> Callable[[nn.Module, Any, Tensor], None]:

@@ -23,7 +23,7 @@ _CHANNELS = 1  # the axis of N×C and N×C×H×W
 
 
 def is_separable(node: Any) -> bool:
-    """Whether one channel can leave this node of the graph without changing what the others compute."""
+    """Return whether one channel can leave this node of the graph without changing what the others compute."""
     layer = node.module
     if isinstance(layer, _ConvNd) and layer.groups > 1:
         return layer.groups == layer.in_channels == layer.out_channels
@@ -33,18 +33,18 @@ def is_separable(node: Any) -> bool:
 
 
 def ends_channels(node: Any) -> bool:
-    """Whether channels are not the same behind this node, though the graph would follow them: mixed, or a part."""
+    """Return whether channels are mixed or selected in this node, so that the graph must not follow them beyond it."""
     return _mixes_channels(node) or _takes_channels(node)
 
 
 def is_shifted(item: Any, width: int) -> bool:
-    """Whether the root's channels 0, 1, … lie in this item's layer side by side, in the same order."""
+    """Return whether the root's channels 0, 1, … lie in this item's layer side by side, in the same order."""
     shifts = {index - root for index, root in zip(item.idxs, item.root_idxs, strict=True)}
     return len(item.idxs) == width and len(shifts) == 1
 
 
 def is_one_column(item: Any, width: int) -> bool:
-    """Whether each of the root's channels is one column of this item's node: not a column for each position."""
+    """Return whether each of the root's channels is one column of this item's node, not one for each position."""
     flattens = "view" in _operation(item.dep.target)
     sizes = getattr(item.dep.target.grad_fn, "_saved_self_sym_sizes", ()) if flattens else ()
     return is_shifted(item, width) and prod(sizes[2:]) == 1
@@ -63,5 +63,5 @@ def _takes_channels(node: Any) -> bool:
 
 
 def _operation(node: Any) -> str:
-    """The step of the backward pass that undoes this node's, as autograd calls it, in lower case."""
+    """Return autograd's name for this node's backward step, in lower case."""
     return str(node.grad_fn.name()).lower()

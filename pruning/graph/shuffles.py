@@ -1,4 +1,4 @@
-"""Refuses networks that put channels into another order, which no dependency graph of ours can follow."""
+"""Refusal of networks that put channels into another order, which the dependency graph cannot follow."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ _aten = torch.ops.aten
 
 @contextmanager
 def shuffles_refused(network: nn.Module) -> Iterator[None]:
-    """While it lasts, raise ValueError when the network, as it runs, puts channels into another order.
+    """Refuse, for as long as the context lasts, a network that puts channels into another order as it runs.
 
     The error names the module and the operation. Seen are channel shuffles and pixel shuffles, also those
     written out as reshapes around a transposition, and flips, rolls and indexing along the channels.
@@ -33,7 +33,7 @@ def shuffles_refused(network: nn.Module) -> Iterator[None]:
 
 
 class _Watch(TorchDispatchMode):
-    """Looks at every operation before it runs."""
+    """A torch dispatch mode that checks every operation before it runs."""
 
     def __init__(self, network: str, running: Sequence[str]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def _swaps(x: Tensor, first: int, second: int) -> bool:
 
 
 def _permutes(x: Tensor, axes: Sequence[int]) -> bool:
-    """Whether the channels are split over the axes from 1 on (five or more axes), and these change places."""
+    """Return whether the channels are split over the axes from 1 on (five or more axes), and these are permuted."""
     return x.dim() > 4 and [axis % x.dim() for axis in axes[1:3]] != [1, 2]
 
 

@@ -25,7 +25,7 @@ class Random(Method):
 
 
 class LargestFirst(Method):
-    """The filters of the largest Σ|W_i| cut once: L1 the wrong way round, which must come out worst."""
+    """The filters of the largest Σ|W_i| cut once: the reverse of L1, which must come out worst."""
 
     name: ClassVar[str] = "largest_first"
     cuts_first: ClassVar[bool] = True
@@ -64,7 +64,7 @@ class LocalZeroing(Method):
 
 
 class Scratch(L1):
-    """The pruned shape trained from new weights: what the shape alone is worth, without what was learned before.
+    """The pruned shape trained from new weights: it shows what the shape is worth without the trained weights.
 
     Liu et al., "Rethinking the Value of Network Pruning", ICLR 2019, section 3 (their "Scratch-E": the same
     number of epochs). Differs from the paper: the epochs are those of the fine-tuning it is compared with.

@@ -221,7 +221,7 @@ class Knees(ClosedForm):
     def _method_factors(self, schedule: Schedule) -> np.ndarray:
         if schedule.method not in self.methods:
             return np.ones(len(_GROUPS))
-        stages_G = [group.stage for group in _GROUPS]
+        stages_G = [group.resolution for group in _GROUPS]
         factors_G = self._method_by_stage[self.methods.index(schedule.method)][stages_G]
         if schedule.decay is None:
             return factors_G

@@ -79,7 +79,7 @@ def _group(name: str, layers: tuple[Layer, ...]) -> PrunableGroup:
         width=_WIDTHS[stage],
         locked=False,
         residual=len(writers) > 1,
-        stage=stage,
+        resolution=stage,
         readers=readers,
         reader_spans=(1,) * len(readers),
     )

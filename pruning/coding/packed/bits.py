@@ -13,12 +13,16 @@ _BLOCK_FIELDS = 2**16  # a multiple of 8, so that every block but the last ends 
 
 
 def field_bytes(count: int, width: int) -> int:
-    """Bytes that `count` fields of `width` bits take."""
+    """Return how many bytes `count` fields of `width` bits take."""
     return -(-count * width // 8)
 
 
 def pack_fields(values_N: NDArray[np.unsignedinteger], width: int) -> bytes:
-    """Write every value in `width` bits, 1 to 16. Raises ValueError when a value does not fit."""
+    """Write every value in `width` bits, 1 to 16.
+
+    Raises:
+        ValueError: a value does not fit.
+    """
     if values_N.size and int(values_N.max()) >= 2**width:
         raise ValueError(f"{values_N.max()} does not fit into {width} bits; the most is {2**width - 1}")
     starts = range(0, len(values_N), _BLOCK_FIELDS)
@@ -26,7 +30,11 @@ def pack_fields(values_N: NDArray[np.unsignedinteger], width: int) -> bytes:
 
 
 def unpack_fields(data: bytes | memoryview, count: int, width: int) -> NDArray[np.uint16]:
-    """Read what `pack_fields` wrote: `count` values. Raises ValueError when the data are not as long as they take."""
+    """Read what `pack_fields` wrote: `count` values.
+
+    Raises:
+        ValueError: the data are not as long as they take.
+    """
     if len(data) != field_bytes(count, width):
         raise ValueError(f"{count} fields of {width} bits take {field_bytes(count, width)} bytes, got {len(data)}")
     bytes_ = np.frombuffer(data, np.uint8)

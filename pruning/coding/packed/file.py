@@ -1,6 +1,6 @@
 """The frame of a packed file: header, index, and the sections of each tensor.
 
-docs/packed-format.md tells the same for readers in other languages.
+docs/packed-format.md describes the same for readers in other languages.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class PackedEntry:
 
 
 def write_file(tensors: Sequence[PackedEntry]) -> bytes:
-    """Header, index and all sections in order, nothing between them."""
+    """Return a file: header, index and all sections in order, nothing between them."""
     index = index_to_json([tensor.entry for tensor in tensors])
     sections = [section for tensor in tensors for section in tensor.sections]
     parts = [INDEX_LENGTH.pack(len(index)), index, *sections]
@@ -38,7 +38,8 @@ def write_file(tensors: Sequence[PackedEntry]) -> bytes:
 def read_file(data: bytes) -> list[PackedEntry]:
     """Take a file apart again. The sections are views, nothing is copied.
 
-    Raises ValueError when it is no packed file, of another version, cut short, longer than it says, or damaged.
+    Raises:
+        ValueError: it is no packed file, of another version, cut short, longer than it says, or damaged.
     """
     body = _checked_body(data)
     index_end = INDEX_LENGTH.size + INDEX_LENGTH.unpack_from(body)[0]
@@ -54,7 +55,7 @@ def read_file(data: bytes) -> list[PackedEntry]:
 
 
 def _checked_body(data: bytes) -> memoryview:
-    """All that follows the header, once the header is known to be true of it."""
+    """Return what follows the header, after checking it against the header's length and SHA-256."""
     if len(data) < HEADER.size or not data.startswith(MAGIC):
         raise ValueError(f"no packed network: the file begins with {bytes(data[:8])!r}, it must with {MAGIC!r}")
     _, version, length, digest = HEADER.unpack_from(data)

@@ -23,7 +23,7 @@ _BATCH_SYMBOLS = 2**16
 
 
 def count_symbols(symbols_N: NDArray[np.unsignedinteger], alphabet: int) -> NDArray[np.int64]:
-    """How often each symbol below `alphabet` occurs, of shape S."""
+    """Count how often each symbol below `alphabet` occurs; the counts have shape S."""
     counts_S = np.zeros(alphabet, np.int64)
     for start in range(0, len(symbols_N), _BATCH_SYMBOLS):  # bincount takes 8 bytes for each symbol
         counts_S += np.bincount(symbols_N[start : start + _BATCH_SYMBOLS], minlength=alphabet)
@@ -31,12 +31,13 @@ def count_symbols(symbols_N: NDArray[np.unsignedinteger], alphabet: int) -> NDAr
 
 
 def code_lengths(counts_S: NDArray[np.int64], longest: int = LONGEST_BITS) -> NDArray[np.int64]:
-    """Bits of each symbol's code word, of shape S: the cheapest prefix code with no word above `longest` bits.
+    """Return the bits of each symbol's code word, of shape S: the cheapest prefix code without a word above `longest`.
 
     Symbols that never occur have no word: length 0. The code is always complete, for which it needs at least two words:
     when fewer symbols occur, the first of those that do not get one too.
 
-    Raises ValueError when there are fewer than 2 or more than 2^longest symbols.
+    Raises:
+        ValueError: there are fewer than 2 or more than 2^longest symbols.
     """
     if not 2 <= len(counts_S) <= 2**longest:
         raise ValueError(f"an alphabet of {len(counts_S)} symbols cannot be coded; it must have 2 to {2**longest}")
@@ -55,7 +56,7 @@ def code_lengths(counts_S: NDArray[np.int64], longest: int = LONGEST_BITS) -> ND
 
 
 def encoded_bytes(counts_S: NDArray[np.int64]) -> int:
-    """Length of what `encode` makes of any sequence in which symbol s occurs counts_S[s] times."""
+    """Return the length of what `encode` makes of any sequence in which symbol s occurs counts_S[s] times."""
     stream_bits = int((counts_S * code_lengths(counts_S)).sum())
     return _tables_bytes(int(counts_S.sum()), len(counts_S)) + field_bytes(stream_bits, 1)
 
@@ -70,7 +71,11 @@ def encode(symbols_N: NDArray[np.unsignedinteger], alphabet: int) -> bytes:
 
 
 def decode(data: bytes | memoryview, count: int, alphabet: int) -> NDArray[np.uint16]:
-    """Read `count` symbols that `encode` wrote. Raises ValueError when the data cannot be such."""
+    """Read `count` symbols that `encode` wrote.
+
+    Raises:
+        ValueError: the data cannot be such.
+    """
     lengths_S, block_bits_B, stream = _split(data, count, alphabet)
     words, length_of = _word_table(lengths_S)
     ends_B = block_bits_B.cumsum()
@@ -90,7 +95,7 @@ def _tables_bytes(count: int, alphabet: int) -> int:
 def _split(
     data: bytes | memoryview, count: int, alphabet: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], bytes | memoryview]:
-    """The code's lengths, the bits of each block, and the bit stream."""
+    """Split data into the lengths of the code words, the bits of each block, and the bit stream."""
     first, stream = field_bytes(alphabet, _LENGTH_BITS), _tables_bytes(count, alphabet)
     if len(data) < stream:
         raise ValueError(f"the tables of {count} Huffman-coded symbols take {stream} bytes, got {len(data)}")
@@ -99,14 +104,14 @@ def _split(
 
 
 def _canonical(lengths_S: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The coded symbols in the order of their words, and how many strings of L bits begin with each word."""
+    """Return the coded symbols in the order of their words, and how many strings of L bits begin with each word."""
     coded = np.flatnonzero(lengths_S)
     order = coded[np.argsort(lengths_S[coded], kind="stable")]
     return order, 1 << (lengths_S.max() - lengths_S[order])
 
 
 def _bit_stream(symbols_N: NDArray[np.unsignedinteger], lengths_S: NDArray[np.int64]) -> bytes:
-    """All code words one behind the other, the last byte filled up with zeros."""
+    """Return all code words one behind the other, the last byte filled up with zeros."""
     order, spans = _canonical(lengths_S)
     longest = int(lengths_S.max())
     words_S = np.zeros(len(lengths_S), np.int64)
@@ -124,7 +129,7 @@ def _bit_stream(symbols_N: NDArray[np.unsignedinteger], lengths_S: NDArray[np.in
 
 
 def _word_table(lengths_S: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """For each string of L bits: the symbol whose word it begins with, and that word's length."""
+    """Return, for each string of L bits, the symbol whose word it begins with, and that word's length."""
     order, spans = _canonical(lengths_S) if lengths_S.any() else (lengths_S[:0], lengths_S[:0])
     if not len(order) or spans.sum() != 1 << lengths_S.max():
         raise ValueError(f"word lengths {sorted(lengths_S[order].tolist())} are no complete prefix code")

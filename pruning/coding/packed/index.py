@@ -1,6 +1,6 @@
 """The index of a packed file: what it says of each tensor, and the lengths that follow from it.
 
-docs/packed-format.md tells the same for readers in other languages.
+docs/packed-format.md describes the same for readers in other languages.
 """
 
 import json
@@ -43,8 +43,9 @@ class _Entry(BaseModel):
 class RawEntry(_Entry):
     """A tensor that is kept as it is.
 
-    name: its key in the state dict.
-    dtype: a key of `DTYPES`: the name that torch has for the type of its elements.
+    Attributes:
+        name: its key in the state dict.
+        dtype: a key of `DTYPES`: the name that torch has for the type of its elements.
     """
 
     kind: Literal["raw"] = "raw"
@@ -65,12 +66,13 @@ class RawEntry(_Entry):
 class WeightEntry(_Entry):
     """A quantized weight.
 
-    name: its key in the state dict.
-    kind: what its codes stand for: centres of one codebook, or steps of a uniform grid for each out channel.
-    bits: 2 to 8; codes are below 2^bits.
-    kept: how many of its elements are not pruned.
-    positions: how the file says which.
-    huffman_bytes: length of its Huffman-coded symbols; None when they stand in fields of equal width.
+    Attributes:
+        name: its key in the state dict.
+        kind: what its codes stand for: centres of one codebook, or steps of a uniform grid for each out channel.
+        bits: 2 to 8; codes are below 2^bits.
+        kept: how many of its elements are not pruned.
+        positions: how the file says which.
+        huffman_bytes: length of its Huffman-coded symbols; None when they stand in fields of equal width.
     """
 
     kind: Literal["codebook", "uniform"]
@@ -102,13 +104,13 @@ class WeightEntry(_Entry):
 
     @property
     def alphabet(self) -> int:
-        """All symbols are below this: 2^bits, or one more where zero has a symbol beside all codes."""
+        """Number of symbols that there are: 2^bits, or one more where zero has a symbol beside all codes."""
         zero = self.positions.zero if isinstance(self.positions, Dense) else None
         return 2**self.bits + (zero == 2**self.bits)
 
     @property
     def symbol_bits(self) -> int:
-        """Width of the fields in which symbols stand that are not Huffman-coded."""
+        """Width, in bits, of the fields that hold symbols which are not Huffman-coded."""
         return (self.alphabet - 1).bit_length()
 
     @property
@@ -125,13 +127,17 @@ _INDEX = TypeAdapter(list[Annotated[Entry, Field(discriminator="kind")]])
 
 
 def index_to_json(entries: Sequence[Entry]) -> bytes:
-    """Canonical JSON: keys in alphabetical order, no spaces, ASCII only, nothing that is null."""
+    """Return canonical JSON: keys in alphabetical order, no spaces, ASCII only, no key whose value is null."""
     plain = [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
     return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def index_from_json(text: bytes) -> list[Entry]:
-    """Read what `index_to_json` wrote. Raises ValueError when an entry says what cannot be, or two have one name."""
+    """Read what `index_to_json` wrote.
+
+    Raises:
+        ValueError: an entry says what cannot be, or two have one name.
+    """
     try:
         entries: list[Entry] = _INDEX.validate_json(text)
     except ValidationError as error:

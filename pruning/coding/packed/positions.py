@@ -22,7 +22,8 @@ WIDEST_GAP_BITS = 12  # so that no entry stands for more than 4095 weights
 class Dense(BaseModel):
     """Every weight has a symbol, the pruned ones too.
 
-    zero: the symbol of pruned weights; None where there are none.
+    Attributes:
+        zero: the symbol of pruned weights; None where there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -31,7 +32,7 @@ class Dense(BaseModel):
     zero: int | None = Field(default=None, ge=0, le=256)
 
     def position_bytes(self, weights: int) -> int:
-        """The symbols say it: 0 bytes."""
+        """Return 0: the symbols say which weights are kept."""
         return 0
 
 
@@ -43,7 +44,7 @@ class Bitmap(BaseModel):
     form: Literal["bitmap"] = "bitmap"
 
     def position_bytes(self, weights: int) -> int:
-        """Bytes that the positions in a tensor of so many weights take."""
+        """Return how many bytes the positions take in a tensor of `count` weights."""
         return field_bytes(weights, 1)
 
 
@@ -54,8 +55,9 @@ class Relative(BaseModel):
     equal to it is a filler: `longest` weights are pruned. Fewer than `longest` weights follow the last field; they are
     pruned.
 
-    gap_bits: bits of each field, 2 to 12.
-    entries: number of fields.
+    Attributes:
+        gap_bits: bits of each field, 2 to 12.
+        entries: number of fields.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -66,11 +68,11 @@ class Relative(BaseModel):
 
     @property
     def longest(self) -> int:
-        """The value that marks a filler, and the weights that one stands for."""
+        """Value that marks a filler; a filler stands for as many pruned weights."""
         return 2**self.gap_bits - 1
 
     def position_bytes(self, weights: int) -> int:
-        """Bytes that the positions in a tensor of so many weights take."""
+        """Return how many bytes the positions take in a tensor of `count` weights."""
         return field_bytes(self.entries, self.gap_bits)
 
 
@@ -78,7 +80,7 @@ Form: TypeAlias = Annotated[Dense | Bitmap | Relative, Field(discriminator="form
 
 
 def possible_forms(counts_C: NDArray[np.int64], kept_N: NDArray[np.bool_]) -> list[Dense | Bitmap | Relative]:
-    """The forms that can be the cheapest for a weight in which code c stands at counts_C[c] of the kept places.
+    """Return the forms that can be the cheapest for a weight that keeps counts_C[c] elements with code c.
 
     In the dense form pruned weights get the first code that no kept weight has, else the number behind all codes. A
     relative index is left out where its shortest entry, 2 bits for each kept weight, is no less than a bitmap.
@@ -90,7 +92,7 @@ def possible_forms(counts_C: NDArray[np.int64], kept_N: NDArray[np.bool_]) -> li
 
 
 def cheapest_relative(kept_N: NDArray[np.bool_]) -> Relative:
-    """The relative index whose gap width takes the fewest bytes; of equals the narrowest."""
+    """Return the relative index whose gap width takes the fewest bytes; of equal ones the narrowest."""
     gaps, kept = _gaps(kept_N), int(np.count_nonzero(kept_N))
     candidates = []
     for gap_bits in range(NARROWEST_GAP_BITS, WIDEST_GAP_BITS + 1):
@@ -102,7 +104,7 @@ def cheapest_relative(kept_N: NDArray[np.bool_]) -> Relative:
 
 
 def write_positions(form: Dense | Bitmap | Relative, kept_N: NDArray[np.bool_]) -> bytes:
-    """The section that tells `read_positions` which weights are kept; empty for the dense form."""
+    """Write the section that tells `read_positions` which weights are kept; it is empty for the dense form."""
     if isinstance(form, Dense):
         return b""
     if isinstance(form, Bitmap):
@@ -115,7 +117,11 @@ def write_positions(form: Dense | Bitmap | Relative, kept_N: NDArray[np.bool_]) 
 
 
 def read_positions(form: Bitmap | Relative, data: bytes | memoryview, weights: int) -> NDArray[np.bool_]:
-    """Which of the weights are kept, of shape N. Raises ValueError when the data speak of more or fewer weights."""
+    """Read which of the weights are kept; bool of shape N.
+
+    Raises:
+        ValueError: the data speak of more or fewer weights.
+    """
     if isinstance(form, Bitmap):
         return np.unpackbits(np.frombuffer(data, np.uint8), count=weights).astype(np.bool_)
     fields_E = unpack_fields(data, form.entries, form.gap_bits)
@@ -133,5 +139,5 @@ def read_positions(form: Bitmap | Relative, data: bytes | memoryview, weights: i
 
 
 def _gaps(kept_N: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many weights are pruned before each kept one and, last of all, behind the last one: K + 1 numbers."""
+    """Return how many weights are pruned before each kept one and, last of all, behind the last one: K + 1 numbers."""
     return np.diff(np.flatnonzero(kept_N), prepend=-1, append=len(kept_N)) - 1

@@ -20,7 +20,11 @@ from pruning.coding.quantize import QuantizedWeight
 
 
 def pack_weight(name: str, weight: QuantizedWeight, *, huffman_allowed: bool) -> PackedEntry:
-    """Write a weight in the cheapest of all forms. Raises ValueError when its parts contradict one another."""
+    """Write a weight in the cheapest of all forms.
+
+    Raises:
+        ValueError: its parts contradict one another.
+    """
     check_weight(name, weight)
     entry = min(
         possible_entries(name, weight, huffman_allowed=huffman_allowed), key=lambda each: sum(each.section_bytes)
@@ -29,7 +33,7 @@ def pack_weight(name: str, weight: QuantizedWeight, *, huffman_allowed: bool) ->
 
 
 def possible_entries(name: str, weight: QuantizedWeight, *, huffman_allowed: bool) -> list[WeightEntry]:
-    """The weight's entry in each form that can be the cheapest, its symbols written in the cheaper way."""
+    """Return the weight's entry in each form that can be the cheapest, its symbols written in the cheaper way."""
     kept_N = _flat(weight.kept)
     counts_C = huffman.count_symbols(_flat(weight.codes)[kept_N], 2**weight.bits)
     pruned = len(kept_N) - int(counts_C.sum())
@@ -68,7 +72,11 @@ def write_weight(entry: WeightEntry, weight: QuantizedWeight) -> PackedEntry:
 
 
 def read_weight(entry: WeightEntry, sections: Sequence[bytes | memoryview]) -> QuantizedWeight:
-    """Read the sections that `write_weight` wrote. Raises ValueError when they contradict the entry."""
+    """Read the sections that `write_weight` wrote.
+
+    Raises:
+        ValueError: they contradict the entry.
+    """
     codebook, positions, coded = sections
     symbols = _read_symbols(entry, coded)
     kept_N, codes_N = _spread(entry, positions, symbols)
@@ -115,7 +123,7 @@ def _check_values(name: str, weight: QuantizedWeight) -> None:
 
 
 def _values(weight: QuantizedWeight) -> list[Tensor]:
-    """The weight's codebook, or its grid: low, then step."""
+    """Return the bytes of the weight's codebook, or of its grid: low, then step."""
     return [values for values in (weight.centres_C, weight.low_O, weight.step_O) if values is not None]
 
 
@@ -127,7 +135,7 @@ def _read_values(entry: WeightEntry, data: bytes | memoryview) -> dict[str, Tens
 
 
 def _with_huffman(entry: WeightEntry, counts_C: NDArray[np.int64], pruned: int) -> WeightEntry:
-    """The same entry with Huffman-coded symbols, or as it is if that takes no fewer bytes."""
+    """Return the same entry with Huffman-coded symbols, or as it is if that takes no fewer bytes."""
     counts_S = np.zeros(entry.alphabet, np.int64)
     counts_S[: len(counts_C)] = counts_C
     if isinstance(entry.positions, Dense) and entry.positions.zero is not None:
@@ -148,7 +156,7 @@ def _read_symbols(entry: WeightEntry, data: bytes | memoryview) -> NDArray[np.ui
 def _spread(
     entry: WeightEntry, positions: bytes | memoryview, symbols: NDArray[np.uint16]
 ) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Which elements are kept, and every element's code: 0 where none is."""
+    """Return which elements are kept, and every element's code: 0 where it is pruned."""
     if isinstance(entry.positions, Dense):
         zero = entry.positions.zero
         kept_N = np.ones(len(symbols), np.bool_) if zero is None else symbols != zero

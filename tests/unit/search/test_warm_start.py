@@ -14,7 +14,7 @@ OBJECTIVES = ("map", "speedup")
 
 
 def group(name: str, width: int, stage: int) -> PrunableGroup:
-    return PrunableGroup(name, members=(name,), norms=(), norm_starts=(), width=width, locked=False, stage=stage)
+    return PrunableGroup(name, members=(name,), norms=(), norm_starts=(), width=width, locked=False, resolution=stage)
 
 
 HERE = (group("a", 64, 1), group("b", 64, 2))

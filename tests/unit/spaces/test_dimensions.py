@@ -8,7 +8,7 @@ from spaces.space import Space
 
 
 def group(name: str, width: int = 64, stage: int = 0) -> PrunableGroup:
-    return PrunableGroup(name, members=(name,), norms=(), norm_starts=(), width=width, locked=False, stage=stage)
+    return PrunableGroup(name, members=(name,), norms=(), norm_starts=(), width=width, locked=False, resolution=stage)
 
 
 def build_space(preset: str = "filters", **changes) -> Space:

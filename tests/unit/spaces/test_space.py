@@ -106,13 +106,13 @@ def test_residual_groups_are_left_alone_when_they_are_to_be_locked():
 
 
 def test_stages_share_their_offset():
-    space = build_space("filters", group("a"), group("b", stage=1), group("c", stage=1), allocation="stage")
+    space = build_space("filters", group("a"), group("b", resolution=1), group("c", resolution=1), allocation="stage")
     schedule = space.propose(FixedTrial({"method": "l1", "level": 0.5, "offset:stage0": 0.0, "offset:stage1": 0.125}))
     assert schedule.ratios == {"a": 0.5, "b": 0.625, "c": 0.625}
 
 
 def test_uniform_has_one_ratio_and_no_other_dimension():
-    space = build_space("filters", group("a"), group("b", stage=1), allocation="uniform")
+    space = build_space("filters", group("a"), group("b", resolution=1), allocation="uniform")
     assert space.propose(FixedTrial({"method": "l1", "level": 0.25})).ratios == {"a": 0.25, "b": 0.25}
 
 
@@ -151,7 +151,7 @@ def test_a_threshold_may_be_varied_in_place_of_a_share():
 
 @pytest.mark.parametrize("allocation", ["uniform", "stage", "group", "independent", "global"])
 def test_a_sampler_and_the_ladder_know_every_allocation(allocation):
-    groups, sensitivity = (group("a", width=512), group("b", stage=1, width=512)), {"a": 0.5, "b": -0.5}
+    groups, sensitivity = (group("a", width=512), group("b", resolution=1, width=512)), {"a": 0.5, "b": -0.5}
     ranking = {"a": tuple(range(512)), "b": tuple(range(512))}
     space = build_space("filters", *groups, allocation=allocation, ranking=ranking, sensitivity=sensitivity)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -192,7 +192,7 @@ def test_an_open_descriptor_is_said_in_the_schedule():
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_proposes_its_ladder_and_more(name):
-    space = build_space(name, group("a"), group("b", stage=1), group("out", locked=True))
+    space = build_space(name, group("a"), group("b", resolution=1), group("out", locked=True))
     assert space.ladder()
     assert all(space.propose(FixedTrial(rung)).total_epochs <= space.longest_trial for rung in space.ladder())
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -227,7 +227,7 @@ def test_the_tilt_takes_more_from_groups_that_can_spare_it():
 
 
 def test_stages_are_tilted_by_the_mean_of_their_groups():
-    groups = (group("a"), group("b", stage=1), group("c", stage=1))
+    groups = (group("a"), group("b", resolution=1), group("c", resolution=1))
     space = build_space("filters", *groups, allocation="stage", sensitivity={"a": -0.5, "b": 0.5, "c": 0.0})
     offsets = {"offset:stage0": 0.0, "offset:stage1": 0.0}
     schedule = space.propose(FixedTrial({"method": "l1", "level": 0.5, "tilt": 1.0, **offsets}))

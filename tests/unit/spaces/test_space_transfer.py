@@ -5,7 +5,7 @@ from optuna.trial import FixedTrial
 from pruning.graph.groups import PrunableGroup
 from spaces.preset import load_preset
 from spaces.space import Space
-from spaces.space_transfer import project, project_schedule, project_stages
+from spaces.space_transfer import project, project_resolutions, project_schedule
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 512, 512, 24, 16)
 SENSITIVITY = {f"g{index}": index / 9 - 0.5 for index in range(10)}
@@ -20,7 +20,7 @@ def build_space(*groups: PrunableGroup, preset: str = "filters", **changes) -> S
     return Space(groups, load_preset(preset, **changes), epochs=3, learning_rate=1e-3, **names)
 
 
-GROUPS = tuple(group(f"g{index}", width, stage=index // 3) for index, width in enumerate(WIDTHS))
+GROUPS = tuple(group(f"g{index}", width, resolution=index // 3) for index, width in enumerate(WIDTHS))
 
 
 @pytest.mark.parametrize("sensitivity", [{}, SENSITIVITY], ids=["no map", "map"])
@@ -99,14 +99,19 @@ def test_a_global_allocation_takes_the_share_of_all_that_goes():
 
 
 def test_another_networks_stages_are_matched_by_their_relative_depth():
-    other = [group("x", 64, stage=0), group("y", 192, stage=2), group("z", 64, stage=2), group("w", 64, stage=4)]
+    other = [
+        group("x", 64, resolution=0),
+        group("y", 192, resolution=2),
+        group("z", 64, resolution=2),
+        group("w", 64, resolution=4),
+    ]
     schedule = build_space(*other, allocation="independent").propose(
         FixedTrial({"method": "l1", "ratio:x": 0.25, "ratio:y": 0.5, "ratio:z": 0.0, "ratio:w": 0.75})
     )
-    space = build_space(group("a", 512, stage=0), group("b", 512, stage=3))
-    projected = project_stages(space, schedule, other)
+    space = build_space(group("a", 512, resolution=0), group("b", 512, resolution=3))
+    projected = project_resolutions(space, schedule, other)
     assert projected.mapped == ("stage 0 (0.25 removed) → stage 0", "stage 4 (0.75 removed) → stage 3")
     assert projected.dropped[-1] == "stage 2 (0.38 removed): no stage of this network is as deep"
-    three = build_space(group("a", 512), group("b", 512, stage=1), group("c", 512, stage=2))
-    ratios = three.propose(FixedTrial(project_stages(three, schedule, other).params)).ratios
+    three = build_space(group("a", 512), group("b", 512, resolution=1), group("c", 512, resolution=2))
+    ratios = three.propose(FixedTrial(project_resolutions(three, schedule, other).params)).ratios
     assert ratios["b"] == pytest.approx(0.375, abs=0.02)  # (192 · 0.5 + 64 · 0) / 256

@@ -116,7 +116,7 @@ def test_a_residual_stage_is_one_group_with_its_shortcut() -> None:
         width=128,
         locked=False,
         residual=True,
-        stage=2,
+        resolution=2,
         readers=("layer2.1.conv1", "layer3.0.conv1", "layer3.0.downsample.0"),
         reader_spans=(1, 1, 1),
     )
@@ -285,7 +285,7 @@ def test_a_product_is_no_residual_but_its_sum_with_a_shortcut_is(shortcut: bool)
 def test_stages_are_runs_of_equal_resolution() -> None:
     found = find_groups(resnet18(weights=None), torch.zeros(1, 3, 64, 64))
     # The stem runs at twice the resolution of the first blocks, and ends in them.
-    assert {group.id.partition(".")[0]: group.stage for group in found} == {
+    assert {group.id.partition(".")[0]: group.resolution for group in found} == {
         "conv1": 1,
         "layer1": 1,
         "layer2": 2,
@@ -296,7 +296,7 @@ def test_stages_are_runs_of_equal_resolution() -> None:
 
 def test_a_gate_belongs_to_the_stage_that_it_gates() -> None:
     stages = {
-        group.id: group.stage
+        group.id: group.resolution
         for group in find_groups(mobilenet_v3_small(weights=None), EXAMPLE_NCHW.repeat(1, 1, 2, 2))
     }
     assert stages["features.4.block.2.fc1"] == stages["features.4.block.0.0"] == stages["features.4.block.3.0"] == 3

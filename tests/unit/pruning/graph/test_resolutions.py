@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from pruning.graph.resolutions import areas_recorded, stages_of
+from pruning.graph.resolutions import areas_recorded, number_resolutions
 
 
 class Gate(nn.Module):
@@ -21,11 +21,11 @@ class Gate(nn.Module):
 
 
 def test_stages_are_numbered_from_the_highest_resolution() -> None:
-    assert stages_of({"a": 64, "b": 64, "c": 16, "d": 4, "e": 4}) == {"a": 0, "b": 0, "c": 1, "d": 2, "e": 2}
+    assert number_resolutions({"a": 64, "b": 64, "c": 16, "d": 4, "e": 4}) == {"a": 0, "b": 0, "c": 1, "d": 2, "e": 2}
 
 
 def test_a_gate_stands_where_the_layers_behind_it_do() -> None:
-    assert stages_of({"a": 64, "squeeze": 1, "excite": 1, "b": 64, "c": 16, "fc": 1}) == {
+    assert number_resolutions({"a": 64, "squeeze": 1, "excite": 1, "b": 64, "c": 16, "fc": 1}) == {
         **dict.fromkeys(("a", "squeeze", "excite", "b"), 0),
         "c": 1,
         "fc": 2,
@@ -33,7 +33,7 @@ def test_a_gate_stands_where_the_layers_behind_it_do() -> None:
 
 
 def test_no_layers_have_no_stages() -> None:
-    assert stages_of({}) == {}
+    assert number_resolutions({}) == {}
 
 
 def test_areas_come_in_the_order_in_which_layers_run() -> None:

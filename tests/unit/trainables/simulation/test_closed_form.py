@@ -32,7 +32,7 @@ def random_schedules(problem, count: int, allocation: str) -> list[Schedule]:
 def test_there_are_twelve_groups_in_four_stages(family):
     groups = closed_form(family, 0).groups
     assert len({group.id for group in groups}) == 12
-    assert {(group.stage, group.width) for group in groups} == {(0, 64), (1, 128), (2, 256), (3, 512)}
+    assert {(group.resolution, group.width) for group in groups} == {(0, 64), (1, 128), (2, 256), (3, 512)}
     assert sum(group.residual for group in groups) == 4
 
 
