@@ -1,25 +1,17 @@
 """Which metrics a search can be after: one quality first, then one or two costs."""
 
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from pruning.names import close_name
-from tracking.record import METRICS
+from tracking.record import METRICS, Reporter
 
 Protocol = Literal["classic", "revisited", "market", "places"]
 
-_ALWAYS = (
-    *("map", "speedup", "parameters", "macs"),
-    *("mac_ratio", "size_bytes", "compression", "descriptor_size"),
-)
-_ASYMMETRIC = ("map_asymmetric",)
-_INDEXED = ("index_bytes", "search_ms")
-_LEVELS = ("", "_easy", "_hard")
-_BY_PROTOCOL: dict[Protocol, tuple[str, ...]] = {
-    "classic": (),
-    "revisited": ("map_easy", "map_hard", *(f"mp_at_{k}{level}" for level in _LEVELS for k in (1, 5, 10))),
-    "market": ("map_step", *(f"cmc_at_{k}" for k in (1, 5, 10))),
-    "places": tuple(f"recall_at_{n}" for n in (1, 5, 10, 20)),
+_NEEDS: dict[Reporter, str] = {
+    "dense gallery": 'evaluation.gallery = "dense"',
+    "index": 'an evaluation.index other than "Flat"',
+    **{protocol: f"{protocol} queries as data.select_on" for protocol in get_args(Protocol)},
 }
 
 
@@ -58,9 +50,14 @@ def reported_metrics(protocol: Protocol | None, *, asymmetric: bool = False, ind
         asymmetric: whether the pruned network's queries are also ranked against the dense one's database.
         indexed: whether the database is searched through an index that is not exact.
     """
-    protocols = _BY_PROTOCOL if protocol is None else (protocol,)
-    by_protocol = (key for name in protocols for key in _BY_PROTOCOL[name])
-    return frozenset((*_ALWAYS, *by_protocol, *(_ASYMMETRIC if asymmetric else ()), *(_INDEXED if indexed else ())))
+    protocols = get_args(Protocol) if protocol is None else (protocol,)
+    reporters = {
+        "every trial",
+        *protocols,
+        *(("dense gallery",) if asymmetric else ()),
+        *(("index",) if indexed else ()),
+    }
+    return frozenset(key for key, metric in METRICS.items() if metric.reported_by in reporters)
 
 
 def check_reported(objectives: Sequence[str], reported: Collection[str]) -> None:
@@ -82,11 +79,5 @@ def _need(key: str) -> str:
     """What a metric needs, as far as a sweep file can give it."""
     if key == "latency_ms":
         return ": times of different moments do not compare, their paired ratio does, 'speedup'"
-    if key in _ASYMMETRIC:
-        return ': it needs evaluation.gallery = "dense"'
-    if key in _INDEXED:
-        return ': it needs an evaluation.index other than "Flat"'
-    for protocol, keys in _BY_PROTOCOL.items():
-        if key in keys:
-            return f": it needs {protocol} queries as data.select_on"
-    return ""
+    reporter = METRICS[key].reported_by if key in METRICS else None
+    return f": it needs {_NEEDS[reporter]}" if reporter in _NEEDS else ""

@@ -2,10 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from pruning.cost import Cost
 from pruning.ledger import LedgerRow
 from pruning.schedule import Schedule
 from tracking.format_version import JsonFormat
@@ -26,11 +27,25 @@ BORDER = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 """Of every value written to a file: a diverged trial's NaN survives as the JSON string "NaN"."""
 
 
+Reporter = Literal["every trial", "classic", "revisited", "market", "places", "dense gallery", "index"]
+"""Which trials report a metric: all, those whose queries follow a protocol, or those with that [evaluation] setting."""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """One metric: its unit, which side is better, one sentence, and how a person reads it in a table.
+    """One metric: what it means, and how a person reads it.
 
-    `best` says what the best trial by it is: "fastest".
+    Attributes:
+        unit: of the values in records, as "fraction", "ms" or "bytes".
+        better: the side that is better; "neither" for what describes another metric.
+        meaning: one sentence.
+        label: the name in tables and charts.
+        form: format string of a value in tables, after `scale`.
+        scale: what a value is multiplied by before it is shown.
+        best: what the best trial by this metric is called, as "fastest".
+        reported_by: which finished trials have a value, and so can have the metric as an objective; None for values
+            that are no objective.
+        counted: computes the value from the costs of the pruned and of the dense network, where it is counted.
     """
 
     unit: str
@@ -40,6 +55,8 @@ class Metric:
     form: str
     scale: float = 1.0
     best: str = "best"
+    reported_by: Reporter | None = None
+    counted: Callable[[Cost, Cost], float] | None = None
 
     @property
     def sign(self) -> int:
@@ -58,44 +75,69 @@ class Metric:
         return self.form.format(value * self.scale)
 
 
+class Quality(NamedTuple):
+    """A row of `_QUALITIES`: label and meaning of a quality on whatever queries, and which trials report it."""
+
+    label: str
+    meaning: str
+    reported_by: Reporter
+
+
 _QUALITIES = {
-    "map": ("mAP", "Mean average precision"),
-    "map_asymmetric": ("asym. mAP", "mAP with the dense network's descriptors for the database"),
+    "map": Quality("mAP", "Mean average precision", "every trial"),
+    "map_asymmetric": Quality(
+        "asym. mAP", "mAP with the dense network's descriptors for the database", "dense gallery"
+    ),
     **{
-        f"map_{level}": (f"mAP {level}", f"mAP by the revisited {level.title()} protocol") for level in ("easy", "hard")
+        f"map_{level}": Quality(f"mAP {level}", f"mAP by the revisited {level.title()} protocol", "revisited")
+        for level in ("easy", "hard")
     },
     **{
-        f"mp_at_{k}{suffix}": (
+        f"mp_at_{k}{suffix}": Quality(
             f"mP@{k}{level and f' {level}'}",
             f"Mean precision of the first {k} by the revisited {protocol} protocol",
+            "revisited",
         )
         for suffix, level, protocol in (("", "", "Medium"), ("_easy", "easy", "Easy"), ("_hard", "hard", "Hard"))
         for k in (1, 5, 10)
     },
-    "map_step": ("mAP, steps", "mAP by the step rule over the queries that have a positive"),
-    **{f"cmc_at_{k}": (f"CMC@{k}", f"Share of identities found among the first {k}") for k in (1, 5, 10)},
-    **{f"recall_at_{n}": (f"R@{n}", f"Share of places found among the first {n}") for n in (1, 5, 10, 20)},
+    "map_step": Quality("mAP, steps", "mAP by the step rule over the queries that have a positive", "market"),
+    **{
+        f"cmc_at_{k}": Quality(f"CMC@{k}", f"Share of identities found among the first {k}", "market")
+        for k in (1, 5, 10)
+    },
+    **{
+        f"recall_at_{n}": Quality(f"R@{n}", f"Share of places found among the first {n}", "places")
+        for n in (1, 5, 10, 20)
+    },
 }
-"""Label and meaning of each, on whatever queries."""
 
 _WITH_INTERVAL = ("map", "test_map")
 
 
 def _qualities() -> Iterator[tuple[str, Metric]]:
-    """Each of `_QUALITIES` on the validation queries, its twin `test_…`, and the intervals of the mAP."""
-    splits = (("", "", "on the validation queries"), ("test_", "test ", "on the test queries; front members only"))
-    for key, (label, meaning) in _QUALITIES.items():
-        for prefix, word, queries in splits:
-            name = prefix + key
-            yield (
-                name,
-                Metric("fraction", "higher", f"{meaning} {queries}.", word + label, "{:.1%}", best="most accurate"),
-            )
-            if name in _WITH_INTERVAL:
-                for end, side in (("Lower", "low"), ("Upper", "high")):
-                    sentence = f"{end} end of the bootstrap interval of {name} over queries."
-                    short = f"{word.strip() or label} {side}"
-                    yield f"{name}_{side}", Metric("fraction", "neither", sentence, short, "{:.1%}")
+    """Yield each of `_QUALITIES` on the validation queries, its twin `test_…`, and the intervals of the mAP."""
+    for key, quality in _QUALITIES.items():
+        label, meaning = quality.label, quality.meaning
+        yield (
+            key,
+            _quality(f"{meaning} on the validation queries.", label, quality.reported_by),
+        )
+        yield from _interval(key, label)
+        yield f"test_{key}", _quality(f"{meaning} on the test queries; front members only.", f"test {label}", None)
+        yield from _interval(f"test_{key}", "test")
+
+
+def _quality(meaning: str, label: str, reported_by: Reporter | None) -> Metric:
+    return Metric("fraction", "higher", meaning, label, "{:.1%}", best="most accurate", reported_by=reported_by)
+
+
+def _interval(key: str, label: str) -> Iterator[tuple[str, Metric]]:
+    """Yield both ends of the interval of a quality, where it has one."""
+    if key in _WITH_INTERVAL:
+        for end, side in (("Lower", "low"), ("Upper", "high")):
+            sentence = f"{end} end of the bootstrap interval of {key} over queries."
+            yield f"{key}_{side}", Metric("fraction", "neither", sentence, f"{label} {side}", "{:.1%}")
 
 
 METRICS: dict[str, Metric] = {
@@ -108,6 +150,7 @@ METRICS: dict[str, Metric] = {
         "speedup",
         "×{:.2f}",
         best="fastest",
+        reported_by="every trial",
     ),
     "speedup_low": Metric(
         "ratio", "neither", "5th percentile of the paired ratios of speedup.", "speedup low", "×{:.2f}"
@@ -119,9 +162,39 @@ METRICS: dict[str, Metric] = {
     "dense_latency_ms": Metric(
         "ms", "neither", "Shortest run of the dense network in the same pairs.", "dense ms", "{:.2f}"
     ),
-    "parameters": Metric("count", "lower", "Trained numbers in the network.", "M params", "{:.2f}", 1e-6, "smallest"),
-    "macs": Metric("count", "lower", "Multiply-adds of one image, counted.", "GMACs", "{:.2f}", 1e-9, "lightest"),
-    "size_bytes": Metric("bytes", "lower", "Bytes of the weights' file.", "MB", "{:.2f}", 1e-6, "smallest"),
+    "parameters": Metric(
+        "count",
+        "lower",
+        "Trained numbers in the network.",
+        "M params",
+        "{:.2f}",
+        1e-6,
+        best="smallest",
+        reported_by="every trial",
+        counted=lambda cost, dense: float(cost.parameters),
+    ),
+    "macs": Metric(
+        "count",
+        "lower",
+        "Multiply-adds of one image, counted.",
+        "GMACs",
+        "{:.2f}",
+        1e-9,
+        best="lightest",
+        reported_by="every trial",
+        counted=lambda cost, dense: float(cost.macs),
+    ),
+    "size_bytes": Metric(
+        "bytes",
+        "lower",
+        "Bytes of the weights' file.",
+        "MB",
+        "{:.2f}",
+        1e-6,
+        best="smallest",
+        reported_by="every trial",
+        counted=lambda cost, dense: float(cost.size_bytes),
+    ),
     "size_formula_bytes": Metric(
         "bytes",
         "lower",
@@ -129,7 +202,7 @@ METRICS: dict[str, Metric] = {
         "MB by formula",
         "{:.2f}",
         1e-6,
-        "smallest",
+        best="smallest",
     ),
     "pruned_weights": Metric(
         "fraction",
@@ -138,11 +211,38 @@ METRICS: dict[str, Metric] = {
         "pruned",
         "{:.1%}",
     ),
-    "compression": Metric("ratio", "higher", "Dense bytes / bytes.", "bytes ÷", "{:.2f}", best="smallest"),
-    "mac_ratio": Metric("ratio", "higher", "Dense multiply-adds / multiply-adds.", "MACs ÷", "{:.2f}", best="lightest"),
-    "descriptor_size": Metric("count", "lower", "Numbers in a descriptor.", "D", "{:.0f}", best="shortest"),
+    "compression": Metric(
+        "ratio",
+        "higher",
+        "Dense bytes / bytes.",
+        "bytes ÷",
+        "{:.2f}",
+        best="smallest",
+        reported_by="every trial",
+        counted=lambda cost, dense: dense.size_bytes / cost.size_bytes,
+    ),
+    "mac_ratio": Metric(
+        "ratio",
+        "higher",
+        "Dense multiply-adds / multiply-adds.",
+        "MACs ÷",
+        "{:.2f}",
+        best="lightest",
+        reported_by="every trial",
+        counted=lambda cost, dense: dense.macs / cost.macs,
+    ),
+    "descriptor_size": Metric(
+        "count", "lower", "Numbers in a descriptor.", "D", "{:.0f}", best="shortest", reported_by="every trial"
+    ),
     "index_bytes": Metric(
-        "bytes", "lower", "Bytes of the validation database's index.", "index MB", "{:.2f}", 1e-6, "smallest to index"
+        "bytes",
+        "lower",
+        "Bytes of the validation database's index.",
+        "index MB",
+        "{:.2f}",
+        1e-6,
+        best="smallest to index",
+        reported_by="index",
     ),
     "search_ms": Metric(
         "ms",
@@ -151,12 +251,24 @@ METRICS: dict[str, Metric] = {
         "search ms",
         "{:.3f}",
         best="quickest to search",
+        reported_by="index",
     ),
     "hypervolume": Metric(
         "product", "higher", "Room that a sweep's front dominates above its reference.", "hypervolume", "{:.3g}"
     ),
     "seconds": Metric("s", "lower", "Wall time of the trial's epochs, summed.", "seconds", "{:.1f}"),
 }
+"""Every metric by its key, which is the same in records, fronts, tables and MLflow.
+
+A metric is added by its row here and the function that computes it: `counted` where the costs of the two networks say
+it all, else what reports it under this key (`retrieval.evaluation.evaluate` for the figures of a protocol). With
+`reported_by` it can be an objective.
+"""
+
+
+def count_metrics(cost: Cost, dense: Cost) -> dict[str, float]:
+    """Return every counted metric of a network, given its cost and that of the dense network."""
+    return {key: metric.counted(cost, dense) for key, metric in METRICS.items() if metric.counted is not None}
 
 
 def check_metric_keys(keys: Mapping[str, float]) -> None:

@@ -10,13 +10,13 @@ from torch import nn
 from pruning.cost import cost_of
 from retrieval.evaluation.index import EXACT
 from retrieval.runtime.onnx_model import to_onnx
-from tracking.record import METRICS
+from tracking.record import METRICS, count_metrics
 from trainables.baseline import Baseline
 from trainables.data import open_data
 from trainables.folder import TrialFolder
 from trainables.retrieval_quality import examine, quality_metrics
 from trainables.settings import TrialSettings, example_image, traced_size
-from trainables.trial import cost_metrics, replay
+from trainables.trial import replay
 
 
 def score(
@@ -48,7 +48,7 @@ def dense_metrics(settings: TrialSettings, baseline: Baseline, device: torch.dev
     return {
         **score(network, settings, "select_on", baseline, device, baseline.descriptors),
         **score(network, settings, "report_on", baseline, device, baseline.descriptors),
-        **cost_metrics(cost, cost),
+        **count_metrics(cost, cost),
         "speedup": 1.0,
     }
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pruning.coding.packing import pack, size_formula_bytes
 from pruning.coding.sparsity import pruned_share
-from pruning.cost import Cost, cost_of, macs_by_layer
+from pruning.cost import cost_of, macs_by_layer
 from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.ledger import ledger
 from pruning.predicted_cost import kept_widths
@@ -24,7 +24,7 @@ from pruning.surgery import Plan, cut
 from retrieval.images import ImageSize
 from retrieval.runtime.onnx_model import to_onnx
 from retrieval.training.loop import Batches
-from tracking.record import EpochPoint
+from tracking.record import EpochPoint, count_metrics
 from trainables.baseline import Baseline, descriptor_size
 from trainables.data import open_data
 from trainables.delivery import (
@@ -152,7 +152,7 @@ class Trial:
             cost = cost.model_copy(update={"size_bytes": len(packed)})
         metrics = {
             **quality,
-            **cost_metrics(cost, self._dense_cost),
+            **count_metrics(cost, self._dense_cost),
             **coding,
             **(self._time(lambda: network, measure) if measure else {}),
             "seconds": sum(point.seconds for point in self.curve),
@@ -262,17 +262,6 @@ class Trial:
             "pruned_weights": pruned_share(network),
         }
         return pack(state, quantized, huffman=self.schedule.quantization.huffman), metrics
-
-
-def cost_metrics(cost: Cost, dense: Cost) -> dict[str, float]:
-    """Counted cost, and how many times smaller than the dense network's, under the keys of `tracking.record`."""
-    return {
-        "parameters": float(cost.parameters),
-        "macs": float(cost.macs),
-        "size_bytes": float(cost.size_bytes),
-        "mac_ratio": dense.macs / cost.macs,
-        "compression": dense.size_bytes / cost.size_bytes,
-    }
 
 
 def replay(

@@ -76,7 +76,7 @@ def write_run(client: "MlflowClient", run_id: str, record: TrialRecord, start_ms
         revision: how many other versions of this record the run has had; later ones win in MLflow's views.
     """
     end = start_ms + duration_ms(record)
-    metrics = [*_curve(record, start_ms), *_final(record, end + revision)]
+    metrics = [*_curve(record, start_ms), *final_metrics(record, end + revision)]
     for at in range(0, len(metrics), _METRICS_A_BATCH):
         client.log_batch(run_id, metrics=metrics[at : at + _METRICS_A_BATCH])
     if revision == 0:
@@ -116,7 +116,8 @@ def _curve(record: TrialRecord, start_ms: int) -> list["Metric"]:
     return points
 
 
-def _final(record: TrialRecord, at_ms: int) -> list["Metric"]:
+def final_metrics(record: TrialRecord, at_ms: int) -> list["Metric"]:
+    """Return all metrics of the record, as MLflow shows them beside a run."""
     # One step after the last epoch: MLflow shows the value of the highest step as the metric's own.
     step = record.curve[-1].epoch + 1 if record.curve else 0
     return [_metric(key, value, at_ms, step) for key, value in record.metrics.items()]

@@ -13,7 +13,7 @@ from pruning.methods.l1 import L1
 from pruning.schedule import Schedule
 from pruning.surgery import cut
 from retrieval.runtime.latency import LatencySettings
-from tracking.record import EpochPoint, TrialRecord
+from tracking.record import EpochPoint, TrialRecord, count_metrics
 from tracking.sensitivity import CutPoint, GroupSensitivity, SensitivityMap
 from trainables.baseline import build_dense
 from trainables.settings import (
@@ -25,7 +25,6 @@ from trainables.settings import (
     example_image,
 )
 from trainables.simulation.recorded import RecordedTable, write_table
-from trainables.trial import cost_metrics
 
 SETTINGS = TrialSettings(
     data=DataSettings(root=Path("data/mini"), image_size=64),
@@ -62,7 +61,7 @@ def true_maps(schedule: Schedule) -> np.ndarray:
 def build_costs(schedule: Schedule) -> dict[str, float]:
     """By really cutting."""
     plan = L1().choose(NETWORK, GROUPS, schedule.ratios, schedule.round_to)
-    return cost_metrics(cost_of(cut(NETWORK, plan, IMAGE), IMAGE), cost_of(NETWORK, IMAGE))
+    return count_metrics(cost_of(cut(NETWORK, plan, IMAGE), IMAGE), cost_of(NETWORK, IMAGE))
 
 
 def speedup_of(schedule: Schedule) -> float:
