@@ -48,7 +48,8 @@ from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
 from trainables.ray_trainable import RayTrial
-from trainables.speed.meter import LatencyMeter, start_meter
+from trainables.speed.latency_cache import LatencyMeter
+from trainables.speed.meter import start_meter
 
 
 class SweepFailedError(FailedError):

@@ -1,1 +1,1 @@
-"""What is remembered of a sweep: records, fronts, plots, MLflow runs. Imports pruning; alone imports mlflow."""
+"""Records of trials, the front of a sweep, their charts, their MLflow runs. Imports pruning; alone imports mlflow."""

@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, never half of each."""
+"""Files that a reader sees either as they were or as they are written, never half."""
 
 import os
 import tempfile
@@ -8,10 +8,14 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to `path` through a temporary file in the same folder, made if missing.
 
-    A reader, or a machine that loses power, sees the old file or the new one.
+    A reader sees the old file or the new one, even after a power failure.
+
+    Args:
+        path: of the file.
+        content: replaces all that was there.
 
     Raises:
-        OSError: names `path`, as that of a full disk does not by itself.
+        OSError: the disk is full, for example; names `path`, which the error of a full disk does not do by itself.
     """
     try:
         _write(path, content)

@@ -1,4 +1,4 @@
-"""The outcome of a sweep: every finished trial, which ones no other dominates, and the files of it."""
+"""The front of a sweep: every finished trial, and which ones no other dominates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,15 @@ from tracking.record import BORDER, METRICS, TrialRecord, check_metric_keys
 
 
 class FrontPoint(BaseModel):
-    """One finished trial: its metrics, what it did to the network, and whether no other dominates it."""
+    """One finished trial.
+
+    Attributes:
+        number: of the trial.
+        on_front: whether no other trial dominates it.
+        metrics: under the keys of `METRICS`.
+        schedule: how it pruned and trained.
+        ledger: asked and achieved widths, a row a group.
+    """
 
     model_config = BORDER
 
@@ -33,10 +41,16 @@ class FrontPoint(BaseModel):
 
 
 class Front(BaseModel):
-    """A sweep's finished trials by number, the dense network's metrics, the hypervolume above `reference`.
+    """The finished trials of a sweep compared on its objectives.
 
-    `objectives` are metric keys, a quality and one or two costs; `reference` has one number each, in that metric's
-    own unit.
+    Attributes:
+        sweep: its name.
+        objectives: metric keys, a quality and one or two costs.
+        dense: the dense network's metrics.
+        points: the finished trials, by number.
+        hypervolume: what the points dominate above `reference`.
+        reference: one number an objective, in that metric's own unit.
+        provenance: of the measurements.
     """
 
     model_config = BORDER
@@ -51,12 +65,12 @@ class Front(BaseModel):
 
     @property
     def quality(self) -> str:
-        """The key of the first objective, the charts' upward axis."""
+        """The key of the first objective, on the vertical axis of the charts."""
         return self.objectives[0]
 
     @property
     def cost(self) -> str:
-        """The key of the second objective, the charts' other axis."""
+        """The key of the second objective, on the horizontal axis of the charts."""
         return self.objectives[1]
 
     def members(self) -> list[FrontPoint]:
@@ -89,8 +103,8 @@ def build_front(
         provenance: of the measurements; this process if None.
 
     Raises:
-        ValueError: a trial number occurs twice, the objectives are none, a dense metric is unknown, or the dense
-            network lacks the value of a cost.
+        ValueError: a trial number occurs twice, the objectives cannot be objectives, a dense metric is unknown, or
+            the dense network lacks the value of a cost.
     """
     check_objectives(objectives)
     finished = _finished(records)
@@ -144,7 +158,7 @@ def _finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def reference_of(objective: str, dense: Mapping[str, float]) -> float:
-    """Where the hypervolume is measured from: 0 for a quality, the dense network's own value for a cost.
+    """Return where the hypervolume is measured from: 0 for a quality, the dense network's own value for a cost.
 
     Raises:
         ValueError: the dense network lacks the value of a cost.

@@ -1,4 +1,4 @@
-"""What a sweep's trials may cost: limits on what is known before a trial trains."""
+"""Limits on the costs of a trial that are known before it trains."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 class Limits(BaseModel):
     """[limits]: a proposal outside them is never trained; the search is told that it violates a constraint.
 
-    `max_macs` is of one image; `max_size_mb` of the weights' file, in 10^6 bytes.
+    Attributes:
+        min_speedup: least speedup over the dense network.
+        min_mac_ratio: least dense multiply-adds / multiply-adds.
+        min_compression: least dense bytes / bytes.
+        max_macs: most multiply-adds of one image.
+        max_parameters: most parameters.
+        max_size_mb: largest weights' file, in 10^6 bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -21,19 +27,19 @@ class Limits(BaseModel):
     max_size_mb: float | None = Field(default=None, gt=0)
 
     def violations(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Limit → by which share of it the metrics lie outside; 0 or less is inside.
+        """Return, for each limit, by which share of it the metrics lie outside; 0 or less is inside.
 
         Limits on metrics that are not among `metrics` are left out: the speed is known later than what is counted.
         """
-        found = {}
+        violations = {}
         for name, (key, limit) in self._given().items():
             if key in metrics:
                 outside = limit - metrics[key] if name.startswith("min_") else metrics[key] - limit
-                found[name] = outside / limit
-        return found
+                violations[name] = outside / limit
+        return violations
 
     def explain(self, metrics: Mapping[str, float]) -> str | None:
-        """Which limit the metrics violate most, and by how much, in words; None where they violate none."""
+        """Say which limit the metrics violate most, and by how much; None where they violate none."""
         violations = self.violations(metrics)
         name = max(violations, key=lambda key: violations[key], default=None)
         if name is None or violations[name] <= 0:
@@ -42,7 +48,7 @@ class Limits(BaseModel):
         return f"{name} {limit:g}: {key} is {metrics[key]:.6g}, {violations[name]:.1%} outside"
 
     def _given(self) -> dict[str, tuple[str, float]]:
-        """Each limit that is given: its metric, and its value in that metric's unit."""
+        """Return the metric of each limit that is set, and the limit in that metric's unit."""
         given = {}
         for name in type(self).model_fields:
             value = getattr(self, name)

@@ -1,4 +1,4 @@
-"""Which metrics a search can be after: one quality first, then one or two costs."""
+"""The objectives of a search: one quality first, then one or two costs."""
 
 from collections.abc import Collection, Sequence
 from typing import Literal, get_args
@@ -16,11 +16,14 @@ _NEEDS: dict[Reporter, str] = {
 
 
 def check_objectives(objectives: Sequence[str]) -> None:
-    """Refuse what no search can be after.
+    """Refuse metrics that cannot be the objectives of a search.
+
+    Args:
+        objectives: metric keys.
 
     Raises:
-        ValueError: an unknown metric, a first that is no quality, others that are no cost, none or more than two of
-            these, one named twice, or a metric that only members of the front have.
+        ValueError: a metric is unknown, the first is no quality, another is no cost, there are no costs or more than
+            two, one is named twice, or only members of the front have the metric.
     """
     for key in objectives:
         if key not in METRICS:
@@ -43,10 +46,10 @@ def check_objectives(objectives: Sequence[str]) -> None:
 
 
 def reported_metrics(protocol: Protocol | None, *, asymmetric: bool = False, indexed: bool = False) -> frozenset[str]:
-    """The metrics with a better side that every finished trial, and the dense network, has.
+    """Return the metrics with a better side that the dense network and every finished trial of a sweep have.
 
     Args:
-        protocol: of the queries that the search sees; None for what there may be when they are not known yet.
+        protocol: of the queries that the search sees; None while they are not known: the metrics of all protocols.
         asymmetric: whether the pruned network's queries are also ranked against the dense one's database.
         indexed: whether the database is searched through an index that is not exact.
     """
@@ -76,7 +79,7 @@ def check_reported(objectives: Sequence[str], reported: Collection[str]) -> None
 
 
 def _need(key: str) -> str:
-    """What a metric needs, as far as a sweep file can give it."""
+    """Return what the sweep file would have to say for trials to report a metric; "" where nothing helps."""
     if key == "latency_ms":
         return ": times of different moments do not compare, their paired ratio does, 'speedup'"
     reporter = METRICS[key].reported_by if key in METRICS else None

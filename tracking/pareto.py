@@ -1,4 +1,4 @@
-"""Which points are not dominated, and how much room they dominate. Everything is maximised.
+"""The points that no other dominates, and the hypervolume that they dominate. Everything is maximised.
 
 Letters: N points, M objectives.
 """
@@ -37,10 +37,10 @@ def hypervolume(points_NM: np.ndarray, reference_M: np.ndarray) -> float:
 
     Args:
         points_NM: one row a point, one column an objective, all maximised.
-        reference_M: the corner that the room is measured from.
+        reference_M: the corner that the hypervolume is measured from.
 
     Returns:
-        The dominated room, in the product of the objectives' units; 0.0 for no points.
+        The hypervolume, in the product of the objectives' units; 0.0 for no points.
 
     Raises:
         ValueError: M is neither 2 nor 3, the reference has another length or is not finite, or a point is
@@ -56,7 +56,7 @@ def hypervolume(points_NM: np.ndarray, reference_M: np.ndarray) -> float:
 
 
 class GrowingFront:
-    """A front that points join one after the other; what they dominate never joins it.
+    """A front to which points are added one after the other; dominated ones are dropped.
 
     Args:
         reference_M: see `hypervolume`.
@@ -67,21 +67,21 @@ class GrowingFront:
         self._front_NM = np.empty((0, len(reference_M)))
 
     def add(self, point_M: np.ndarray) -> float:
-        """Return the hypervolume with this point."""
+        """Add a point and return the hypervolume with it."""
         points_NM = np.vstack([self._front_NM, point_M])
         self._front_NM = points_NM[pareto_front(points_NM)]
         return hypervolume(self._front_NM, self._reference_M)
 
 
 def _area(gains_N2: np.ndarray) -> float:
-    """Sweep the second objective from the top: each strip is as wide as the widest point above its floor."""
+    """Return the area: sweep the second objective downwards; a strip is as wide as the widest point above its floor."""
     top_down_N2 = gains_N2[np.argsort(-gains_N2[:, 1])]
     widths_N = np.maximum.accumulate(top_down_N2[:, 0])
     return float(_strips(top_down_N2[:, 1]) @ widths_N)
 
 
 def _volume(gains_N3: np.ndarray) -> float:
-    """Sweep the third objective from the top: each slab has the area of the points above its floor."""
+    """Return the volume: sweep the third objective downwards; a slab has the area of the points above its floor."""
     top_down_N3 = gains_N3[np.argsort(-gains_N3[:, 2])]
     areas_N = np.array([_area(top_down_N3[: count + 1, :2]) for count in range(len(top_down_N3))])
     return float(_strips(top_down_N3[:, 2]) @ areas_N)

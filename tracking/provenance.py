@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, machine, source, time."""
+"""Provenance of numbers: library versions, machine, source commit, time."""
 
 import os
 import platform
@@ -24,10 +24,10 @@ _SOURCE_TREE = Path(__file__).resolve().parent.parent
 def provenance(**extra: str) -> dict[str, str]:
     """Describe this process: library versions, platform, cpu, git commit ("-dirty" if changed), time in UTC.
 
-    What cannot be told is "unknown", and a library that is not installed is "none". Nothing is imported.
+    What cannot be determined is "unknown", and a library that is not installed is "none". Nothing is imported.
 
     Args:
-        extra: what only the caller knows, e.g. `device`, `threads`, `seed`.
+        **extra: what only the caller knows, for example `device`, `threads`, `seed`.
 
     Raises:
         ValueError: `extra` names something that is already described.
@@ -40,7 +40,7 @@ def provenance(**extra: str) -> dict[str, str]:
 
 @cache
 def _of_this_process() -> dict[str, str]:
-    # Once: its code is what it was when it was loaded, and git takes milliseconds that a thousand records would pay.
+    # Cached: the code stays as it was loaded, and asking git takes milliseconds for each of a thousand records.
     return {
         "python": platform.python_version(),
         **{name: _version(distribution) for name, distribution in _DISTRIBUTIONS.items()},

@@ -1,4 +1,4 @@
-"""What is kept of one trial, and every metric's key: its unit, its better side and its meaning, once."""
+"""The record of one trial, and the one table of all metrics: key, unit, better side and meaning."""
 
 import itertools
 import math
@@ -24,7 +24,7 @@ from pruning.schedule import Schedule
 from tracking.format_version import JsonFormat
 
 BORDER = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-"""Of every value written to a file: a diverged trial's NaN survives as the JSON string "NaN"."""
+"""Configuration of every model that is written to a file: a diverged trial's NaN becomes the JSON string "NaN"."""
 
 
 Reporter = Literal["every trial", "classic", "revisited", "market", "places", "dense gallery", "index"]
@@ -282,7 +282,14 @@ def check_metric_keys(keys: Mapping[str, float]) -> None:
 
 
 class EpochPoint(BaseModel):
-    """One epoch of a trial: mean training loss, validation mAP of a cut copy (fraction), wall time."""
+    """One epoch of a trial.
+
+    Attributes:
+        epoch: from 1 for trials.
+        loss: mean training loss.
+        map: validation mAP of a cut copy of the network, a fraction.
+        seconds: wall time.
+    """
 
     model_config = BORDER
 
@@ -295,9 +302,19 @@ class EpochPoint(BaseModel):
 class TrialRecord(BaseModel):
     """Everything that is kept of one trial, written once when it has ended.
 
-    `message` says why a trial failed, was stopped, or was excluded: its cost, known before it trained, lies outside the
-    sweep's limits. `params` are the searcher's own flat parameters; `plan`
-    holds each group's kept channels. A finished trial has a schedule, `map` and `speedup`, all finite.
+    A finished trial has a schedule and the metrics `map` and `speedup`, and all its metrics are finite.
+
+    Attributes:
+        number: of the trial, as in the study.
+        status: how it ended; "excluded" means that its costs, known before it trained, lie outside the sweep's limits.
+        message: why it failed, was stopped or was excluded.
+        params: flat parameters that the searcher proposed.
+        schedule: how it pruned and trained.
+        curve: its epochs, in order.
+        metrics: under the keys of `METRICS`.
+        plan: group id → kept channels.
+        ledger: asked and achieved widths, a row a group.
+        provenance: where its numbers come from.
     """
 
     model_config = BORDER
@@ -345,7 +362,7 @@ RECORD_JSON = JsonFormat("a trial's record", TrialRecord)
 
 
 def write_record(path: Path, record: TrialRecord) -> None:
-    """Write `record` to `path` as JSON, atomically; missing folders are made."""
+    """Write `record` to `path` as JSON, atomically; make missing folders."""
     RECORD_JSON.write(path, record)
 
 

@@ -1,4 +1,4 @@
-"""What each group of channels costs when it alone is cut, and what a search can make of that.
+"""How much quality is lost when one group of channels alone is cut, and what a search derives from that.
 
 The map is measured without training (`trainables.sensitivity`), one group at a time. Li et al., "Pruning Filters for
 Efficient ConvNets", ICLR 2017, section 3.2, first drew such curves and chose each layer's share by eye; here a search
@@ -22,19 +22,23 @@ from tracking.record import BORDER, METRICS
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
-# Group id → share of its channels that goes → the network's multiply-adds for one image.
 MacsModel = Callable[[Mapping[str, float]], float]
+"""Group id → share of its channels that is removed, to the network's multiply-adds for one image."""
 
 
 class SensitivitySettings(BaseModel):
-    """[sensitivity]: whether the map is measured before the search, where, and what is made of it.
+    """[sensitivity]: whether the map is measured before the search, at which ratios, and how the search uses it.
 
-    ratios: at which each group is cut alone, ascending.
-    keep: share of the dense quality; a ratio at which one group alone leaves less is not proposed. It is lenient, for
-        the map knows no training: on the miniature benchmark the worst group alone, cut by three quarters, leaves half
-        of the dense mAP, and yet all groups cut as far together regain five sixths of it in three epochs. The bound
-        keeps trials away from where nothing is left to train from; it does not choose among good ones.
-    targets: by what the multiply-adds are divided in the first trials, which `SensitivityMap.greedy` proposes.
+    Attributes:
+        enabled: whether the map is measured.
+        ratios: at which each group is cut alone, ascending.
+        keep: share of the dense quality; a ratio at which one group alone leaves less is not proposed. The default is
+            lenient, because the map is measured without training: on the miniature benchmark the worst group alone,
+            cut by three quarters, leaves half of the dense mAP, and yet all groups cut as far together regain five
+            sixths of it in three epochs. The bound keeps trials away from networks that have nothing left to train
+            from; it does not choose among good ones.
+        targets: factors by which the multiply-adds are divided in the first trials, which `SensitivityMap.greedy`
+            proposes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -51,11 +55,12 @@ class SensitivitySettings(BaseModel):
 
 
 class CutPoint(BaseModel):
-    """One group cut alone, nothing trained.
+    """One group cut alone, without training.
 
-    kept: channels that the group keeps.
-    quality: of the whole network then, as it was measured; NaN where it gave none.
-    macs_saved: multiply-adds that it is spared for one image.
+    Attributes:
+        kept: channels that the group keeps.
+        quality: of the whole network then, as it was measured; NaN where it could not be measured.
+        macs_saved: multiply-adds that the network does without for one image.
     """
 
     model_config = BORDER
@@ -66,7 +71,13 @@ class CutPoint(BaseModel):
 
 
 class GroupSensitivity(BaseModel):
-    """One group's points, the widest first; none where every ratio asked for rounds to the dense width."""
+    """The measurements of one group.
+
+    Attributes:
+        group: its id.
+        width: channels of the dense network.
+        points: the widest first; none where every ratio asked for rounds to the dense width.
+    """
 
     model_config = BORDER
 
@@ -83,24 +94,24 @@ class GroupSensitivity(BaseModel):
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """The share of the channels that went, as achieved, for each point."""
+        """The share of the channels that was removed, as achieved, for each point."""
         return tuple(1 - point.kept / self.width for point in self.points)
 
     def monotone(self, dense: float) -> tuple[float, ...]:
-        """The quality at each point: the least so far along the ratio, never above `dense`; 0 for NaN.
+        """Return the quality at each point as a falling curve: the least so far, never above `dense`; 0 for NaN.
 
-        Removing more channels without training cannot help. Where it seems to, it is the luck of a finite number of
-        queries; taken at its word, it would send a search there, and a curve that rises crosses a bound twice.
+        Removing more channels without training cannot help. Where it seems to, it is the noise of a finite number of
+        queries; believed, it would send a search there, and a curve that rises crosses a bound twice.
         """
         measured = (0.0 if math.isnan(point.quality) else point.quality for point in self.points)
         return tuple(itertools.accumulate(measured, min, initial=dense))[1:]
 
     def curve(self, dense: float) -> list[tuple[float, float]]:
-        """Ratio and `monotone` quality, ascending in the ratio, from the dense network on."""
+        """Return pairs of ratio and `monotone` quality, ascending in the ratio, from the dense network on."""
         return [(0.0, dense), *zip(self.ratios, self.monotone(dense), strict=True)]
 
     def point_at(self, asked_ratio: float, round_to: int) -> CutPoint | None:
-        """The point that a ratio asked for came to; None where it came to the dense width, or was not measured."""
+        """Return the point that a ratio asked for rounds to; None for the dense width, or where it was not measured."""
         kept = kept_count(self.width, asked_ratio, round_to)
         return next((point for point in self.points if point.kept == kept), None)
 
@@ -108,10 +119,15 @@ class GroupSensitivity(BaseModel):
 class SensitivityMap(BaseModel):
     """All groups that may lose channels, in network order, each cut alone at a few ratios.
 
-    network: name of the backbone.
-    method: which chose the channels.
-    quality: key of the metric; `dense` is the dense network's, a fraction, and `dense_macs` its multiply-adds.
-    ratios: as asked for; `round_to` is what widths are multiples of, so that some ratios come to the same width.
+    Attributes:
+        network: name of the backbone.
+        method: chose the channels.
+        quality: key of the metric.
+        dense: quality of the dense network, a fraction.
+        dense_macs: multiply-adds of the dense network.
+        ratios: as asked for.
+        round_to: widths are multiples of this, so that some ratios come to the same width.
+        groups: the measurements.
     """
 
     model_config = BORDER
@@ -136,18 +152,18 @@ class SensitivityMap(BaseModel):
         return self
 
     def monotone(self) -> dict[str, tuple[float, ...]]:
-        """Group id → `GroupSensitivity.monotone`."""
+        """Return group id → `GroupSensitivity.monotone`."""
         return {group.group: group.monotone(self.dense) for group in self.groups}
 
     def ranks(self) -> dict[str, float]:
-        """Group id → centred rank of its gain, in [−0.5, 0.5]; higher saves more multiply-adds for the quality lost.
+        """Return group id → centred rank of its gain, in [−0.5, 0.5]; a higher rank saves more for the quality lost.
 
-        The gain is the mean of the multiply-adds saved over the mean of the quality lost, both over all points. One
-        ratio alone would be at the mercy of its noise, and a mean of quotients at that of the smallest loss. Groups of
-        which some ratios came to nothing have fewer points, and are compared by those.
+        The gain is the mean of the multiply-adds saved divided by the mean of the quality lost, both over all points.
+        A single ratio would depend on its noise, and a mean of quotients on the smallest loss. A group of which some
+        ratios round to the dense width has fewer points, and is compared by those.
 
         Equal gains share the mean of their ranks. No loss at all is an infinite gain; a group that saves nothing has
-        none. A group without points, or one all alone, is in the middle.
+        gain 0. A group without points, or a single group, has rank 0.
         """
         gains = {group.group: self._mean_gain(group) for group in self.groups if group.points}
         ordered = sorted(gains.values())
@@ -159,10 +175,10 @@ class SensitivityMap(BaseModel):
         return ranks
 
     def highest(self, keep: float) -> dict[str, float]:
-        """Group id → the largest ratio at which at least the share `keep` of the dense quality remains.
+        """Return group id → the largest ratio at which at least the share `keep` of the dense quality remains.
 
-        Interpolated between points, and never below the smallest ratio measured: one bad measurement must not lock a
-        group. Groups that keep enough at every point are left out: nothing measured bounds them.
+        The ratio is interpolated between points, and never below the smallest ratio measured: one bad measurement must
+        not lock a group. Groups that keep enough at every point are left out: no measurement bounds them.
 
         Raises:
             ValueError: `keep` is outside [0, 1].
@@ -173,40 +189,47 @@ class SensitivityMap(BaseModel):
         return {name: bound for name, bound in bounds.items() if bound is not None}
 
     def greedy(self, macs_model: MacsModel, targets: Iterable[float]) -> list[dict[str, float]]:
-        """Group id → ratio, all groups named, for each target: the first that divides the multiply-adds by it.
+        """Return, for each target, ratios of all groups that divide the multiply-adds by at least that factor.
 
-        From the dense network on, the step that loses least quality for the multiply-adds that it saves, again and
-        again; a step takes one group to any of its points that lie ahead. This is the greedy way through a knapsack of
-        multiple choices (Sinha and Zoltners, "The Multiple-Choice Knapsack Problem", Operations Research 1979).
-        Between two points the loss is taken to be linear, so smaller steps would go the same way.
+        Starting from the dense network, the step is taken that loses least quality for the multiply-adds that it saves,
+        again and again; a step moves one group to any of its further points. This is the greedy solution of a
+        multiple-choice knapsack (Sinha and Zoltners, "The Multiple-Choice Knapsack Problem", Operations Research 1979).
+        Between two points the loss is taken to be linear, so smaller steps would lead the same way.
 
         Losses of groups are assumed to add up, which is true to first order only: cut together they mostly lose more.
-        The multiply-adds are exact, since `macs_model` is asked with all ratios at once.
+        The multiply-adds are exact, since `macs_model` is called with all ratios at once.
 
         Targets beyond what all groups at their last points reach are left out, and so is a target that the ratios
         of a smaller one reach.
+
+        Args:
+            macs_model: group id → ratio, to the multiply-adds of the network.
+            targets: factors above 1, in any order.
+
+        Returns:
+            Group id → ratio, for each target that is reached, the smallest first.
         """
         ratios = {group.group: 0.0 for group in self.groups}
         dense_macs = macs = macs_model(ratios)
-        found: list[dict[str, float]] = []
+        proposals: list[dict[str, float]] = []
         for target in sorted(targets):
             while macs * target > dense_macs:
                 steps = self._steps(ratios, macs, macs_model)
                 best = max(steps, key=lambda step: (step.gain, step.saved), default=None)
                 if best is None:
-                    return found
+                    return proposals
                 ratios = {**ratios, best.group: best.ratio}
                 macs -= best.saved
-            if ratios not in found:
-                found.append(ratios)
-        return found
+            if ratios not in proposals:
+                proposals.append(ratios)
+        return proposals
 
     def _mean_gain(self, group: GroupSensitivity) -> float:
         saved = sum(point.macs_saved for point in group.points)
         return _gain(saved, sum(self.dense - quality for quality in group.monotone(self.dense)))
 
     def _steps(self, ratios: Mapping[str, float], macs: float, macs_model: MacsModel) -> Iterator["_Step"]:
-        """Every step ahead that saves anything."""
+        """Yield every possible step that saves multiply-adds."""
         for group in self.groups:
             curve = group.curve(self.dense)
             here = dict(curve)[ratios[group.group]]
@@ -244,7 +267,7 @@ def _gain(saved: float, lost: float) -> float:
 
 
 def _crossing(curve: list[tuple[float, float]], floor: float) -> float | None:
-    """The ratio at which a falling curve passes `floor`, at least its first ratio above 0; None where it never does."""
+    """Return the ratio at which a falling curve passes `floor`, at least its first above 0; None if it never does."""
     for (ratio, quality), (next_ratio, next_quality) in itertools.pairwise(curve):
         if next_quality < floor:
             share = (quality - floor) / (quality - next_quality)

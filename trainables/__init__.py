@@ -1,1 +1,1 @@
-"""One trial, from the dense network to a cut one that is measured. Imports pruning, retrieval, spaces and tracking."""
+"""One trial, from the dense network to a cut and measured one. Imports pruning, retrieval, spaces and tracking."""

@@ -1,4 +1,4 @@
-"""The dense network that every trial starts from: trained once, kept under the hash of what it depends on."""
+"""The dense network that every trial starts from: trained once, kept under the hash of all that it depends on."""
 
 import hashlib
 import json
@@ -28,20 +28,26 @@ from retrieval.training.losses.matching import Matched
 from tracking.format_version import VERSION_KEY, check_version
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
-from trainables.data import SweepData, open_data, training_fingerprint
+from trainables.data import SweepData, open_data, plain_batches, training_fingerprint
 from trainables.delivery import check_whitening, deliver, drop_training_head_, rebuild
 from trainables.loss_factory import make_batches, make_loss
 from trainables.settings import NetworkSettings, Size, TrialSettings, traced_size, tracing_image
-from trainables.training import Training
+from trainables.training import Training, TrainingSetup
 
-_CENTROID_BATCHES = 10  # what NetVLAD's centroids are placed among
+_CENTROID_BATCHES = 10  # NetVLAD's centroids are placed among the features of their images
 _WEIGHTS, _LOSS, _ONNX, _CARD = "weights.safetensors", "loss.safetensors", "model.onnx", "baseline.json"
 _CARD_VERSION = 1
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A trained dense network in a folder of its own."""
+    """A trained dense network in a folder of its own.
+
+    Attributes:
+        folder: holds weights, the loss's state and the card.
+        settings: of the sweep.
+        classes: of the training set.
+    """
 
     folder: Path
     settings: TrialSettings
@@ -49,25 +55,29 @@ class Baseline:
 
     @property
     def descriptors(self) -> Path:
-        """Where the dense network's descriptors are kept."""
+        """The folder in which the dense network's descriptors are kept."""
         return self.folder / "descriptors"
 
     def network(self) -> nn.Module:
-        """A fresh copy of the dense network, in eval mode."""
+        """Return a fresh copy of the dense network, in eval mode."""
         network = build_dense(self.settings.network, self.classes, weights=self.folder / _WEIGHTS)
         return network.eval()
 
     def delivered(self) -> nn.Module:
-        """A fresh copy of the dense network with its scales and its whitening, in eval mode."""
+        """Return a fresh copy of the dense network with its scales and its whitening, in eval mode."""
         shape = self.settings.network.model_copy(update={"weights": None})
         weights = safetensors.torch.load_file(self._delivery / _WEIGHTS)
         return rebuild(build_dense(shape, self.classes), self.settings.descriptor, weights)
 
     def start_anew(self, batches: BatchSource, image_size: Size) -> tuple[nn.Module, Loss]:
-        """An untrained network of the dense shape and its loss, drawn from the batches' seed.
+        """Return an untrained network of the dense shape and its loss, drawn from the batches' seed.
 
-        Another draw than any that a dense network starts from: weights picked by what was trained from the same start
-        would not be new ones.
+        The draw differs from the one that the dense network started from: channels that were chosen by what was trained
+        from the same initial weights would not be a choice independent of them.
+
+        Args:
+            batches: of the training that follows.
+            image_size: of the sweep.
         """
         with torch.random.fork_rng(devices=[]):
             seed = f"scratch {batches.plain.seed}"
@@ -78,25 +88,25 @@ class Baseline:
             return network, self._matched(loss)
 
     def loss(self, descriptor_size: int) -> Loss:
-        """What trials train with: a fresh copy of the loss that the network was trained with and what it learned.
+        """Return what trials train with: a fresh copy of the dense network's loss in its trained state.
 
-        Matched with the dense descriptors, where the settings say so.
+        Where the settings say so, it also matches the descriptors with those of the dense network.
         """
         loss = make_loss(self.settings.loss, self.classes, descriptor_size)
         loss.load_state_dict(safetensors.torch.load_file(self.folder / _LOSS))
         return self._matched(loss)
 
     def onnx(self) -> bytes:
-        """What `delivered` gives as an ONNX model: what speed is compared with."""
+        """Return the network of `delivered` as an ONNX model; the speed of trials is compared with it."""
         return (self._delivery / _ONNX).read_bytes()
 
     @property
     def is_delivered(self) -> bool:
-        """Whether `delivered` and `onnx` are there; `deliver_dense` makes them."""
+        """Whether the files of `delivered` and `onnx` exist; `deliver_dense` writes them."""
         return self._delivery.is_dir()
 
     def deliver_dense(self, device: torch.device) -> None:
-        """Make what `delivered` and `onnx` give, once for each choice of scales and whitening."""
+        """Write the files of `delivered` and `onnx`, once for each choice of scales and whitening."""
         settings = self.settings
         network = deliver(self.network().to(device), settings, open_data(settings.data), device).cpu()
         drop_training_head_(network)
@@ -120,9 +130,12 @@ class Baseline:
 
 
 def build_dense(settings: NetworkSettings, classes: int, weights: Path | str | None = None) -> nn.Module:
-    """The dense network; `weights` in place of the settings' own when given.
+    """Build the dense network.
 
-    `classes` are those of the training set: a network with a classifier has as many.
+    Args:
+        settings: of the network.
+        classes: of the training set: a network with a classifier has as many outputs.
+        weights: replace those that the settings name.
     """
     return build_network(
         settings.name,
@@ -135,7 +148,11 @@ def build_dense(settings: NetworkSettings, classes: int, weights: Path | str | N
 
 
 def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> tuple[PrunableGroup, ...]:
-    """The groups of the dense network, before it is trained: so what cannot be pruned, or whitened, is known first.
+    """Return the groups of the dense network before it is trained, so that errors are known before any training.
+
+    Args:
+        settings: of the sweep.
+        open_descriptor: whether the group that the descriptor is read from may lose channels.
 
     Raises:
         ValueError: unknown weights or a shape that they do not fit, a network whose channels cannot be traced, a
@@ -143,9 +160,9 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
     """
     network = settings.network
     if network.weights == "imagenet":
-        # Their shape is the network's own; fetching them is left to the training.
+        # The shape does not depend on them, and the training downloads them.
         network = network.model_copy(update={"weights": None})
-    # A classifier's size depends on the training set; without one it need not be there yet.
+    # Only a classifier's size depends on the training set, which need not exist yet otherwise.
     classes = len(open_data(settings.data).train.classes) if network.head == "reid" else 0
     dense = build_dense(network, classes)
     size = descriptor_size(dense, settings.data.image_size)
@@ -157,7 +174,7 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
 
 
 def baseline_identity(settings: TrialSettings) -> str:
-    """Sixteen hex digits of all that the dense weights depend on: network, training, loss, images and their size."""
+    """Return sixteen hex digits of all that the dense weights depend on: network, training, loss, images."""
     data = open_data(settings.data)
     start = Path(settings.network.weights or "")
     parts = {
@@ -165,7 +182,7 @@ def baseline_identity(settings: TrialSettings) -> str:
         # A weights file may be replaced under the same name.
         "weights": hashlib.sha256(start.read_bytes()).hexdigest() if start.is_file() else None,
         "dense": settings.dense.model_dump(),
-        "loss": settings.loss.model_dump(exclude={"match"}),  # which is for trials
+        "loss": settings.loss.model_dump(exclude={"match"}),  # only trials use it
         "image_size": settings.data.training_size or settings.data.image_size,
         "train": training_fingerprint(data.train),
     }
@@ -173,7 +190,7 @@ def baseline_identity(settings: TrialSettings) -> str:
 
 
 def find_baseline(settings: TrialSettings, cache: Path) -> Baseline | None:
-    """The finished baseline for these settings, or None when it has yet to be trained or delivered."""
+    """Return the finished baseline for these settings; None when it has yet to be trained or delivered."""
     baseline = _trained(settings, cache)
     return baseline if baseline is not None and baseline.is_delivered else None
 
@@ -188,7 +205,11 @@ def _trained(settings: TrialSettings, cache: Path) -> Baseline | None:
 
 
 def need_baseline(settings: TrialSettings, cache: Path) -> Baseline:
-    """The finished baseline.
+    """Return the finished baseline.
+
+    Args:
+        settings: of the sweep.
+        cache: where dense networks are kept.
 
     Raises:
         FileNotFoundError: it is not in `cache`, though it was trained before: this node does not see the storage.
@@ -202,10 +223,18 @@ def need_baseline(settings: TrialSettings, cache: Path) -> Baseline:
 
 
 def train_baseline(settings: TrialSettings, cache: Path, device: torch.device) -> Iterator[EpochPoint]:
-    """Train the dense network into `cache`, yielding each epoch as it is done, and deliver it.
+    """Train the dense network into `cache`, and deliver it.
 
     The folder appears whole, at the end: a training that was killed leaves no baseline, and the next one starts over.
     A network that was trained before, for other scales or another whitening, is only delivered again.
+
+    Args:
+        settings: of the sweep.
+        cache: where dense networks are kept.
+        device: where it is trained.
+
+    Yields:
+        Each epoch when it is done.
     """
     if _trained(settings, cache) is None:
         yield from _train(settings, cache / baseline_identity(settings), device)
@@ -242,7 +271,7 @@ def _train(settings: TrialSettings, folder: Path, device: torch.device) -> Itera
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A folder to write into that takes its place when all is written."""
+    """Yield a temporary folder to write into; it is renamed to `folder` when all is written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
         unfinished = Path(name) / folder.name
@@ -251,31 +280,28 @@ def _appearing(folder: Path) -> Iterator[Path]:
         try:
             unfinished.rename(folder)
         except OSError:
-            # Another sweep may have made the same meanwhile: the first one stays.
+            # Another sweep may have written the same folder meanwhile: the first one stays.
             if not folder.is_dir():
                 raise
 
 
 def _dense_training(settings: TrialSettings, data: SweepData, device: torch.device) -> Training:
     torch.manual_seed(settings.dense.seed)
-    dense = settings.dense
-    plain = Batches(data.train, data.training_reader, dense.batch_size, dense.seed, dense.steps_per_epoch)
+    plain = plain_batches(data, settings.dense)
     network = _untrained(settings.network, plain)
     size = descriptor_size(network, settings.data.image_size)
-    return Training(
-        network,
-        make_loss(settings.loss, len(data.train.classes), size),
-        make_batches(settings.loss, plain),
-        epochs=settings.dense.epochs,
-        learning_rate=settings.dense.learning_rate,
+    setup = TrainingSetup(
+        loss=make_loss(settings.loss, len(data.train.classes), size),
+        batches=make_batches(settings.loss, plain),
         weight_decay=settings.dense.weight_decay,
         device=device,
         freeze_batchnorm=settings.loss.freeze_batchnorm,
     )
+    return Training(network, setup, epochs=settings.dense.epochs, learning_rate=settings.dense.learning_rate)
 
 
 def _untrained(settings: NetworkSettings, plain: Batches) -> nn.Module:
-    """The network that a dense training starts from, drawn from torch's generator."""
+    """Return the network that a dense training starts from, drawn from torch's generator."""
     network = build_dense(settings.model_copy(update={"weights": None}), len(plain.training_set.classes))
     pooling = network.get_submodule("pooling")
     drawn = {name: tensor.clone() for name, tensor in pooling.state_dict().items()}
@@ -288,7 +314,7 @@ def _untrained(settings: NetworkSettings, plain: Batches) -> nn.Module:
 
 @torch.no_grad()
 def _place_centroids_(backbone: nn.Module, pooling: NetVLAD, plain: Batches) -> None:
-    """NetVLAD starts from centroids among the backbone's own features, as its paper has it."""
+    """Place NetVLAD's centroids among the backbone's own features, as its paper does."""
     batches = replace(plain, steps=_CENTROID_BATCHES).epoch(0)
     maps = [backbone.eval()(stack_NCHW) for batch in batches for stack_NCHW in batch.stacks]
     pooling.init_from_(torch.cat([map_NCHW.movedim(1, -1).flatten(0, 2) for map_NCHW in maps]), seed=plain.seed)
@@ -297,7 +323,7 @@ def _place_centroids_(backbone: nn.Module, pooling: NetVLAD, plain: Batches) -> 
 
 @torch.no_grad()
 def descriptor_size(network: nn.Module, image_size: Size) -> int:
-    """D of a network, found by running it."""
+    """Return the descriptor size D of a network, by running it."""
     training = network.training
     size = network.eval()(tracing_image(image_size)).shape[1]
     network.train(training)

@@ -1,4 +1,4 @@
-"""The data sets of a sweep, opened once a process."""
+"""The data sets of a sweep, which each process opens once."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -13,15 +13,24 @@ import numpy as np
 from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
 from retrieval.datasets.registry import open_retrieval, open_training
 from retrieval.images import ImageReader, UnreadableImagesError, read_image
-from trainables.settings import DataSettings
+from retrieval.training.loop import Batches
+from trainables.settings import DataSettings, FinetuneSettings, TrainingSettings
 from trainables.threads import available_threads
 
-_HANDED_OUT = 64
+_HANDED_OUT = 64  # images that the pool is given at a time
 
 
 @dataclass(frozen=True)
 class SweepData:
-    """Training images, the queries that the search sees (`select_on`), those it does not (`report_on`)."""
+    """The data sets of one sweep.
+
+    Attributes:
+        train: training images.
+        select_on: queries and gallery that the search sees: the validation split.
+        report_on: queries and gallery that only the finished front is scored on: the test split.
+        reader: reads images at the size that networks are scored at.
+        training_reader: reads images at the size that networks are trained at.
+    """
 
     train: TrainingSet
     select_on: RetrievalSet
@@ -31,16 +40,16 @@ class SweepData:
 
     @property
     def images(self) -> tuple[Path, ...]:
-        """All image files, of all three, each once."""
+        """The image files of all three sets, each once."""
         sets = (self.select_on, self.report_on)
         queries = (query.path for each in sets for query in each.queries)
         return tuple(dict.fromkeys(chain(self.train.images, *(each.images for each in sets), queries)))
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with the images (names and bytes), or with the ground truth.
+        """Sixteen hex digits that change with the images (names and bytes) and with the ground truth.
 
-        That of the queries, and what is known of the training images.
+        The ground truth is that of the queries, and the classes, pairs and coordinates of the training images.
         """
         digest = hashlib.sha256(fingerprint(self.images).encode())
         digest.update(training_fingerprint(self.train).encode())
@@ -50,8 +59,20 @@ class SweepData:
         return digest.hexdigest()[:16]
 
 
+def plain_batches(data: SweepData, settings: TrainingSettings | FinetuneSettings, steps: int | None = None) -> Batches:
+    """Return random batches of the training images.
+
+    Args:
+        data: of the sweep.
+        settings: say the batch size, the seed and, unless `steps` does, the steps of an epoch.
+        steps: of an epoch.
+    """
+    steps = settings.steps_per_epoch if steps is None else steps
+    return Batches(data.train, data.training_reader, settings.batch_size, settings.seed, steps)
+
+
 def training_fingerprint(train: TrainingSet) -> str:
-    """Changes with the images, their order, and all that is known of them."""
+    """Return a digest of the training images, their order, and their classes, pairs and coordinates."""
     names = [str(path) for path in train.images]
     digest = hashlib.sha256(fingerprint(train.images).encode())
     digest.update(repr((train.classes, train.negative_metres)).encode())
@@ -62,7 +83,7 @@ def training_fingerprint(train: TrainingSet) -> str:
 
 @lru_cache(maxsize=1)
 def open_data(settings: DataSettings) -> SweepData:
-    """Read the lists of images; the images themselves are read when they are needed, and kept while they fit.
+    """Read the lists of images; the images themselves are read when they are needed, and cached while they fit.
 
     Raises:
         ValueError: a folder is missing, or its ground truth does not fit its images.
@@ -81,14 +102,21 @@ def open_data(settings: DataSettings) -> SweepData:
 
 
 def check_images(images: Sequence[Path], progress: Callable[[int, int], None] = lambda done, total: None) -> int:
-    """Decode every image once, so that a damaged one ends a sweep before it has begun; returns their number.
+    """Decode every image once, so that a damaged one ends a sweep before it has begun.
+
+    Args:
+        images: to read.
+        progress: called with the number of images done, and of all.
+
+    Returns:
+        The number of images.
 
     Raises:
         UnreadableImagesError: names and counts every unreadable image.
     """
     unreadable: list[Path] = []
     with ThreadPoolExecutor(available_threads()) as pool:
-        # Some at a time: what has been handed to a pool is read to the end even after Ctrl-C.
+        # Some at a time: images that the pool has been given are read to the end even after Ctrl-C.
         for start in range(0, len(images), _HANDED_OUT):
             chunk = images[start : start + _HANDED_OUT]
             for done, failed in enumerate(pool.map(_unreadable, chunk), start=start + 1):

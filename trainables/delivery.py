@@ -1,4 +1,4 @@
-"""The network as it is delivered, scored, exported and timed: at its scales, and with its whitening behind it."""
+"""The network as it is delivered, scored, exported and timed: at its scales, followed by its whitening."""
 
 from collections.abc import Mapping
 
@@ -22,9 +22,14 @@ def deliver(
     device: torch.device,
     whitening: Whitening | None = None,
 ) -> nn.Module:
-    """Put scales and whitening around a trained network on `device`.
+    """Wrap a trained network in its scales and its whitening.
 
-    The whitening is fitted to this network's own descriptors of training images, unless one is given.
+    Args:
+        network: on `device`; becomes part of what is returned.
+        settings: of the sweep.
+        data: of the sweep.
+        device: where descriptors are computed.
+        whitening: None fits one to this network's own descriptors of training images.
     """
     seen = _at_scales(network, settings.descriptor)
     kind = settings.descriptor.whitening
@@ -44,7 +49,16 @@ def deliver(
 
 
 def check_whitening(settings: DescriptorSettings, descriptor_size: int, training_images: int) -> None:
-    """Raise ValueError where a whitening of descriptors of this size cannot be fitted to so many images."""
+    """Refuse a whitening that cannot be fitted.
+
+    Args:
+        settings: of the whitening.
+        descriptor_size: of the network.
+        training_images: how many there are to fit it to.
+
+    Raises:
+        ValueError: the descriptor is smaller than asked for, or there are too few images.
+    """
     size = settings.size or descriptor_size
     if size > descriptor_size:
         raise ValueError(f"descriptor.size is {size}, but the network's descriptor has {descriptor_size} numbers")
@@ -56,7 +70,15 @@ def check_whitening(settings: DescriptorSettings, descriptor_size: int, training
 
 
 def rebuild(network: nn.Module, settings: DescriptorSettings, weights: Mapping[str, Tensor]) -> nn.Module:
-    """A delivered network again, from the state dict of one and a network of its inner shape; in eval mode.
+    """Rebuild a delivered network from its state dict.
+
+    Args:
+        network: of the inner network's shape; becomes part of what is returned.
+        settings: its scales and whitening.
+        weights: the state dict.
+
+    Returns:
+        The delivered network, in eval mode.
 
     Raises:
         RuntimeError: the weights are those of another shape.
@@ -73,7 +95,7 @@ def rebuild(network: nn.Module, settings: DescriptorSettings, weights: Mapping[s
 
 
 def drop_training_head_(delivered: nn.Module) -> nn.Module:
-    """Take out what only training needs: the classifier of re-identification is neither shipped nor counted."""
+    """Remove what only training needs: the classifier of re-identification is neither shipped nor counted."""
     network = inner(delivered)
     if isinstance(network, ReIDNetwork):
         network.classifier = nn.Identity()  # type: ignore[assignment]
@@ -81,27 +103,31 @@ def drop_training_head_(delivered: nn.Module) -> nn.Module:
 
 
 def inner(delivered: nn.Module) -> nn.Module:
-    """The network within what is delivered."""
+    """Return the network inside its scales and whitening."""
     while isinstance(delivered, (Whitened, MultiScale)):
         delivered = delivered.network
     return delivered
 
 
 def whitening_of(delivered: nn.Module) -> Whitening | None:
-    """The whitening behind a delivered network, None where it has none."""
+    """Return the whitening of a delivered network; None where it has none."""
     return delivered.whitening if isinstance(delivered, Whitened) else None
 
 
 def shared_whitening(dense: nn.Module, settings: TrialSettings) -> Whitening | None:
-    """The whitening that networks cut from a dense one, given as delivered, take over; None: each has one of its own.
+    """Return the whitening that networks cut from the dense one share with it; None where each fits its own.
 
-    Against the dense network's gallery, queries must live in its space.
+    Queries that are compared with the dense network's gallery must be descriptors in the same space.
+
+    Args:
+        dense: as delivered.
+        settings: of the sweep.
     """
     return whitening_of(dense) if settings.evaluation.gallery == "dense" else None
 
 
 def prefix_of(settings: DescriptorSettings) -> str:
-    """What stands before the names of the inner network's weights in the state dict of the delivered one."""
+    """Return the prefix of the inner network's weights in the state dict of the delivered one."""
     return _INNER * ((settings.scales != (1.0,)) + (settings.whitening != "none"))
 
 

@@ -1,4 +1,4 @@
-"""How long an epoch of a trial will take, before any has run: a few images timed, and the rest multiplied.
+"""The time that an epoch of a trial will take, estimated before any has run from the time of a few images.
 
 Letters: N images, H W image size.
 """
@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from retrieval.images import height_and_width
-from retrieval.training.loop import Batches, BatchSource
+from retrieval.training.loop import BatchSource
 from retrieval.training.sampling import ClassBatches
 from retrieval.training.tuples import TupleBatches
 from trainables.baseline import build_dense
-from trainables.data import open_data
+from trainables.data import open_data, plain_batches
 from trainables.loss_factory import make_batches
 from trainables.settings import Size, TrialSettings
 
@@ -23,14 +23,14 @@ _ROUNDS = 2
 
 
 def seconds_per_epoch(settings: TrialSettings, device: torch.device) -> float:
-    """Seconds of one epoch of the dense network with its validation: an upper bound on that of a pruned one.
+    """Return the seconds of one epoch of the dense network with its validation: an upper bound for a pruned one.
 
-    Training steps, the mining of negatives, BatchNorm's re-calibration and the validation images are counted, each
-    times what one image takes; reading images from disk is not.
+    Training steps, the mining of negatives, BatchNorm's re-calibration and the validation images are included, each
+    as a number of images times the time of one; reading images from disk is not.
     """
     data, finetune = open_data(settings.data), settings.finetune
     network = build_dense(settings.network.model_copy(update={"weights": None}), len(data.train.classes)).to(device)
-    plain = Batches(data.train, data.training_reader, finetune.batch_size, finetune.seed, finetune.steps_per_epoch)
+    plain = plain_batches(data, finetune)
     trained, mined = _images_of(make_batches(settings.loss, plain))
     recalibrated = finetune.recalibration_steps * plain.size
     queries = data.select_on
@@ -42,7 +42,7 @@ def seconds_per_epoch(settings: TrialSettings, device: torch.device) -> float:
 
 
 def _images_of(batches: BatchSource) -> tuple[int, int]:
-    """Images that an epoch trains on, and those that it describes to mine among."""
+    """Return how many images an epoch trains on, and how many it describes to mine negatives among."""
     if isinstance(batches, TupleBatches):
         queries = batches.steps_per_epoch * batches.size
         return queries * (2 + batches.negatives), batches.pool + queries
@@ -64,7 +64,7 @@ def _seconds_an_image(network: nn.Module, size: Size, device: torch.device, *, t
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    run()  # the first pass allocates
+    run()  # the first forward pass allocates
     return min(_timed(run) for _ in range(_ROUNDS)) / _TIMED_IMAGES
 
 

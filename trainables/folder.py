@@ -1,4 +1,4 @@
-"""What one trial keeps on disk, under `trials/<number>/` of a sweep's storage."""
+"""The files of one trial, under `trials/<number>/` of a sweep's storage."""
 
 import io
 import logging
@@ -28,14 +28,18 @@ _log = logging.getLogger(__name__)
 
 
 class LeaseLostError(RuntimeError):
-    """Another worker has taken this trial over: whatever this one still does must not be written."""
+    """Another worker has taken this trial over, so this one must not write any more."""
 
 
 class TrialFolder:
     """Checkpoint, record and weights of one trial, each replaced whole or not at all.
 
-    A worker takes the folder with `acquire` before it writes. When a driver dies, its workers live on for a moment;
-    the lease of the next driver's worker then makes the old one's writes fail, so no step is counted twice.
+    A worker takes the folder with `acquire` before it writes. When a driver dies, its workers run on for a moment;
+    the lease of the next driver's worker then makes the old one's writes fail, so no epoch is counted twice.
+
+    Args:
+        storage: the sweep's folder.
+        number: of the trial.
     """
 
     def __init__(self, storage: Path, number: int) -> None:
@@ -44,11 +48,11 @@ class TrialFolder:
 
     @property
     def trace(self) -> Path:
-        """Where `trainables.watchdog` writes what a step that hung was doing."""
+        """The file into which `trainables.watchdog` writes where a step hung."""
         return self.path / "hung"
 
     def acquire(self, lease: str) -> None:
-        """Take the folder over for the holder of `lease`, a string unlike any other's."""
+        """Take the folder over for the holder of `lease`, a string that no other worker has."""
         write_atomically(self.path / "lease", lease)
         self._lease = lease
 
@@ -70,25 +74,26 @@ class TrialFolder:
         return state
 
     def save_checkpoint(self, state: dict[str, Any], curve: Sequence[EpochPoint]) -> None:
-        """Replace the saved state, and the curve up to it."""
+        """Replace the saved state and its curve."""
         self._check_lease()
         buffer = io.BytesIO()
         torch.save({VERSION_KEY: _CHECKPOINT_VERSION, **state}, buffer)
         write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
-        # After the state: a curve must not tell of an epoch that would be trained again.
+        # After the state: the curve must not contain an epoch that would be trained again.
         write_atomically(self.path / "curve.json", _CURVE_JSON.dump_json(tuple(curve)))
 
     def curve(self) -> tuple[EpochPoint, ...]:
-        """The epochs up to the last checkpoint: those of a trial that was stopped. Those of an ended one are in its
-        record.
-        """
+        """Return the epochs up to the last checkpoint; those of an ended trial are in its record instead."""
         path = self.path / "curve.json"
         return _CURVE_JSON.validate_json(path.read_bytes()) if path.is_file() else ()
 
     def finish(self, record: TrialRecord, network: nn.Module | None = None, packed: bytes | None = None) -> None:
-        """Write the weights, then the record that makes the trial an ended one; drop the checkpoint and the curve.
+        """Write the weights, then the record, with which the trial has ended; delete the checkpoint and the curve.
 
-        Coded weights are kept as their packed file alone: it unpacks to the network's state dict.
+        Args:
+            record: of the trial.
+            network: whose state dict is written; None where the trial delivers none.
+            packed: the packed file of quantized weights, written instead: it unpacks to the network's state dict.
         """
         self._check_lease()
         if packed is not None:
@@ -100,32 +105,32 @@ class TrialFolder:
             (self.path / unfinished).unlink(missing_ok=True)
 
     def note_error(self, message: str) -> None:
-        """Keep what went wrong in an attempt; it takes the place of what an earlier one left."""
+        """Keep what went wrong in an attempt, in place of what an earlier one left."""
         write_atomically(self.path / "last_error", message)
         self.trace.unlink(missing_ok=True)
 
     def last_error(self) -> str | None:
-        """What went wrong in the last attempt, or None."""
+        """Return what went wrong in the last attempt, or None."""
         if hung := hangs(self.trace):
             return f"{hung[-1]} (the whole trace is in {self.trace})"
         path = self.path / "last_error"
         return path.read_text() if path.is_file() else None
 
     def record(self) -> TrialRecord | None:
-        """The record, or None while the trial has not ended."""
+        """Return the record; None while the trial has not ended."""
         path = self.path / "record.json"
         return read_record(path) if path.is_file() else None
 
     def packed(self) -> bytes | None:
-        """The finished network's coded weights, as the bytes of a packed file; None when they are plain."""
+        """Return the packed file of the finished network's quantized weights; None when they are plain."""
         path = self.path / PACKED
         return path.read_bytes() if path.is_file() else None
 
     def weights(self) -> dict[str, Tensor]:
-        """The finished network's state dict.
+        """Return the finished network's state dict.
 
         Raises:
-            ValueError: names the file that is damaged.
+            ValueError: the file is damaged; names it.
         """
         packed = self.packed()
         try:
@@ -141,6 +146,6 @@ class TrialFolder:
 
 
 def read_records(storage: Path) -> list[TrialRecord]:
-    """The records of all trials that have ended, by number."""
+    """Return the records of all trials that have ended, by number."""
     paths = (storage / "trials").glob("*/record.json")
     return sorted((read_record(path) for path in paths), key=lambda record: record.number)

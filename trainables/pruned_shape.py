@@ -1,4 +1,4 @@
-"""The shape of what a trial will deliver: known from its schedule, before its channels and weights are."""
+"""The shape of the network that a trial will deliver: known from its schedule, before channels and weights are."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,9 +15,9 @@ from trainables.settings import example_image, tracing_image
 
 @lru_cache(maxsize=1)
 def cost_model(baseline: Baseline, groups: tuple[PrunableGroup, ...]) -> CostModel:
-    """What any schedule makes the delivered network cost, as far as that is counted.
+    """Return the model that counts the costs of the delivered network for any schedule.
 
-    Made once a process: it cuts a network to check itself.
+    It is made once a process, because it cuts a network to check itself.
     """
     settings = baseline.settings
     return CostModel.of(
@@ -31,15 +31,15 @@ def cost_model(baseline: Baseline, groups: tuple[PrunableGroup, ...]) -> CostMod
 
 
 def first_channels(groups: Sequence[PrunableGroup], schedule: Schedule) -> Plan:
-    """A plan of the widths that the schedule comes to: of each group the first channels stay."""
+    """Return a plan that has the widths of the schedule and keeps the first channels of each group."""
     widths = kept_widths(groups, schedule)
     return {group.id: tuple(range(widths[group.id])) for group in groups if not group.locked}
 
 
 def narrowed(whitening: Whitening, descriptor_size: int) -> Whitening:
-    """A whitening of the shape that one fitted to shorter descriptors has.
+    """Return a whitening of the shape that one fitted to shorter descriptors has.
 
-    Its numbers are some of the given one's: runtimes leave out a subtraction of zeros.
+    Its numbers are taken from the given one: with zeros instead, a runtime would leave the subtraction out.
     """
     projection_KD = whitening.projection_KD[:descriptor_size, :descriptor_size]
     return Whitening(whitening.mean_D[:descriptor_size].clone(), projection_KD.clone())

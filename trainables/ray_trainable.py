@@ -1,4 +1,4 @@
-"""A `Trial` under Ray Tune: where it runs and what it keeps, nothing of what it does."""
+"""A trial under Ray Tune: where it runs and which files it keeps; what it does is in `trainables.trial`."""
 
 import contextlib
 import os
@@ -7,8 +7,6 @@ import uuid
 from pathlib import Path
 from typing import Any, Literal
 
-import ray
-import torch
 from ray import tune
 
 from pruning.schedule import Schedule
@@ -20,32 +18,32 @@ from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import baseline_identity, need_baseline
 from trainables.folder import LeaseLostError, TrialFolder
-from trainables.ray_resources import use_ray_resources
+from trainables.ray_resources import describe_worker, use_ray_resources
 from trainables.settings import TrialSettings
-from trainables.speed.latency_cache import Measure, Speeds
-from trainables.speed.meter import LatencyMeter
+from trainables.speed.latency_cache import LatencyCache, LatencyMeter, Measure
 from trainables.trial import Trial
-from trainables.trial_protocol import Runnable
+from trainables.trial_protocol import TrialProtocol
 from trainables.watchdog import hangs, watched
 
 _UNLIMITED = Limits()
-_HANGS = 2  # once may be the machine's whim
+_HANGS = 2  # a trial that hangs once may have had a bad machine
 
 
 class RayTrial(tune.Trainable):
-    """One trial of a sweep. Its config is `{"number": int, "schedule": JSON of a Schedule}`, and what else the searcher
-    likes to keep there.
+    """One trial of a sweep, as a trainable of Ray Tune.
 
-    Its state lives in the trial's own folder of the sweep's storage and is saved there after every step, so a trial
-    goes on from its last epoch whoever starts it again: Tune after a lost node, or a new driver after a lost driver.
-    Errors of the trial itself (a diverged training, an impossible schedule) end it with a failed record and are not
-    tried again; everything else is raised, for Tune to try again elsewhere.
+    Its config is `{"number": int, "schedule": JSON of a Schedule}`; the searcher may keep other entries there.
 
-    Before its first epoch a trial's costs are found out. One that is outside the sweep's limits ends there, with an
+    Its state is saved into the trial's own folder of the sweep's storage after every step, so a trial continues from
+    its last epoch whoever starts it again: Tune after a lost node, or a new driver after a lost driver. Errors of the
+    trial itself (a diverged training, an impossible schedule) end it with a failed record and are not tried again; all
+    others are raised, so that Tune tries again elsewhere.
+
+    The costs of a trial are determined before its first epoch. A trial outside the sweep's limits ends there, with an
     excluded record.
     """
 
-    _trial: Runnable | None
+    _trial: TrialProtocol | None
 
     def setup(  # type: ignore[override]  # with_parameters calls it with keywords of our choice
         self,
@@ -58,20 +56,21 @@ class RayTrial(tune.Trainable):
         limits: Limits = _UNLIMITED,
         step_timeout_s: float | None = None,
     ) -> None:
-        """Called once a worker process; the keyword arguments come from `tune.with_parameters`.
+        """Prepare the worker process; the keyword arguments come from `tune.with_parameters`.
 
         Args:
+            config: of the first trial.
             settings: of the sweep.
             storage: the sweep's folder.
             baselines: where the dense network is kept.
             meter: of the sweep.
-            limits: on what a trial may cost.
-            step_timeout_s: what opening a trial, measuring its costs, an epoch and its end may each take. The worker is
-                ended when one takes longer, and the trial tried again once. None lets all of them take their time.
+            limits: on the costs of a trial.
+            step_timeout_s: how long opening a trial, measuring its costs, an epoch and the final measurements may each
+                take. The worker is ended when one takes longer, and the trial is tried again once. None sets no limit.
         """
         self._device = use_ray_resources()
         self._settings, self._baselines = settings, baselines
-        speeds = Speeds(storage / "speeds", meter)
+        speeds = LatencyCache(storage / "speeds", meter)
         self._begin(config, storage=storage, measure=speeds, limits=limits, step_timeout_s=step_timeout_s)
 
     def _begin(
@@ -83,37 +82,37 @@ class RayTrial(tune.Trainable):
         limits: Limits,
         step_timeout_s: float | None,
     ) -> None:
-        """What every setup needs, also that of trials of another kind."""
+        """Do what the setup of every kind of trial needs."""
         self._sweep_folder, self._measure = storage, measure
         self._limits, self._step_timeout_s = limits, step_timeout_s
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another trial in the same process; True tells Tune that this worked."""
+        """Begin with another trial in the same process; return True, which tells Tune that this worked."""
         self._number: int = new_config["number"]
         self._schedule = Schedule.model_validate_json(new_config["schedule"])
         self._folder = TrialFolder(self._sweep_folder, self._number)
-        # Before anything is read: from here on an older worker of this trial can write nothing more.
+        # Before anything is read: from now on an older worker of this trial can write nothing more.
         self._folder.acquire(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4()}")
         self._trial = None
         self._costs: dict[str, float] = {}
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch, and after the last one the measurements and the record.
+        """Train one epoch, and after the last one take the measurements and write the record.
 
         Returns:
-            Of every epoch its number, loss and mAP, the figures of the network as it was cut then, and the trial's
-            costs; at the trial's end also its status and all its metrics.
+            The epoch's number, loss and mAP, the metrics of the network as it was cut then, and the trial's costs; at
+            the trial's end also its status and all its metrics.
         """
         try:
             return self._step()
         except LeaseLostError:
-            raise  # the folder is another worker's now
+            raise  # the folder belongs to another worker now
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             if not is_own_fault(error):
-                # For the driver's record, should this have been the last attempt; a full disk does not take it.
+                # For the driver's record, in case this was the last attempt; a full disk cannot take it.
                 with contextlib.suppress(OSError):
                     self._folder.note_error(message)
                 raise
@@ -121,7 +120,7 @@ class RayTrial(tune.Trainable):
 
     def _step(self) -> dict[str, Any]:
         if (record := self._folder.record()) is not None:
-            # Its last worker got as far as the record, and its driver did not hear of it.
+            # The last worker wrote the record, and its driver was not told.
             return _last_result(record)
         if self._trial is None:
             if len(hangs(self._folder.trace)) >= _HANGS:
@@ -137,21 +136,21 @@ class RayTrial(tune.Trainable):
                 self._folder.save_checkpoint(trial.state_dict(), trial.curve)
         return self._finish(trial) if trial.finished else self._result(trial)
 
-    def _take_up(self) -> tuple[Runnable, dict[str, float]]:
+    def _take_up(self) -> tuple[TrialProtocol, dict[str, float]]:
         with self._watched():
             trial = self._open()
         with self._watched():
             return trial, trial.costs(self._measure)
 
-    def _open(self) -> Runnable:
-        """The trial as its last checkpoint has it."""
+    def _open(self) -> TrialProtocol:
+        """Return the trial in the state of its last checkpoint."""
         baseline = need_baseline(self._settings, self._baselines)
         trial = Trial(self._schedule, self._settings, baseline, device=self._device)
         if (state := self._folder.load_checkpoint()) is not None:
             trial.load_state_dict(state)
         return trial
 
-    def _result(self, trial: Runnable) -> dict[str, Any]:
+    def _result(self, trial: TrialProtocol) -> dict[str, Any]:
         point = trial.curve[-1]
         return {
             **self._costs,
@@ -162,7 +161,7 @@ class RayTrial(tune.Trainable):
             "done": False,
         }
 
-    def _finish(self, trial: Runnable) -> dict[str, Any]:
+    def _finish(self, trial: TrialProtocol) -> dict[str, Any]:
         with self._watched():
             outcome = trial.finish(self._measure)
             plan, ledger = dict(outcome.plan), outcome.ledger
@@ -191,24 +190,22 @@ class RayTrial(tune.Trainable):
 
     def _provenance(self) -> dict[str, str]:
         return provenance(
-            device=str(self._device),
-            threads=str(torch.get_num_threads()),
+            **describe_worker(self._device),
             seed=str(self._settings.finetune.seed),
             baseline=baseline_identity(self._settings),
-            node=ray.util.get_node_ip_address(),
         )
 
 
 def is_own_fault(error: Exception) -> bool:
-    """Whether an error follows from the trial itself, so that another attempt elsewhere would end the same way.
+    """Return whether an error follows from the trial itself, so that another attempt would end the same way.
 
-    Images that cannot be read were read when the sweep began: that is the node's fault, or its mount's. So is an older
-    installation that does not know the format of a file.
+    Images that cannot be read could be read when the sweep began, so the node or its mount is at fault. So is an older
+    installation that does not know the format version of a file.
     """
     of_the_node = UnreadableImagesError | UnknownFormatError
     return isinstance(error, FloatingPointError | ValueError) and not isinstance(error, of_the_node)
 
 
 def _last_result(record: TrialRecord) -> dict[str, Any]:
-    """What Tune is told of an ended trial."""
+    """Return what Tune is told about an ended trial."""
     return {**record.metrics, "done": True, "status": record.status}

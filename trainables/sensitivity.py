@@ -1,7 +1,7 @@
-"""One group of channels cut alone, nothing trained: what is left of the network's quality.
+"""The quality of the network after one group of channels alone is cut, without training.
 
-Everything else is done as at a trial's end (`trainables.trial`): BatchNorm is measured anew on the same batches, the
-whitening is fitted again, and the network is scored as it would be delivered.
+Everything else is done as at a trial's end (`trainables.trial`): BatchNorm statistics are measured anew on the same
+batches, the whitening is fitted again, and the network is scored as it would be delivered.
 """
 
 import logging
@@ -20,27 +20,29 @@ from pruning.names import nearest_name
 from pruning.schedule import Schedule, hyperparameter_fields
 from pruning.surgery import cut
 from pruning.widths import kept_count
-from retrieval.training.loop import Batches
 from tracking.files import write_atomically
 from tracking.record import BORDER
 from tracking.sensitivity import CutPoint, GroupSensitivity
 from tracking.validation import first_error
 from trainables.baseline import Baseline
-from trainables.data import SweepData, open_data
+from trainables.data import open_data, plain_batches
 from trainables.delivery import drop_training_head_, shared_whitening
-from trainables.evaluate_trial import score
-from trainables.retrieval_quality import score_cut
-from trainables.settings import FinetuneSettings, Settings, TrialSettings, example_image, tracing_image
+from trainables.retrieval_quality import QualityEvaluator
+from trainables.settings import Settings, TrialSettings, example_image, tracing_image
 
 _log = logging.getLogger(__name__)
 
 
 class Probe(Settings):
-    """What is done to every group in turn.
+    """The measurement that is made of every group in turn.
 
-    method, hyperparameters, round_to, open_descriptor: how the channels that go are chosen; hyperparameters by name.
-    ratios: shares of the group's channels, ascending, each in (0, 1).
-    quality: key of the metric that is read off.
+    Attributes:
+        method: chooses the channels that are removed.
+        hyperparameters: of the method, by name.
+        round_to: widths are multiples of this.
+        open_descriptor: whether the group that the descriptor is read from may lose channels.
+        ratios: shares of the group's channels, ascending, each in (0, 1).
+        quality: key of the metric that is measured.
     """
 
     method: str
@@ -68,7 +70,12 @@ class Probe(Settings):
 
 
 class DensePoint(BaseModel):
-    """The dense network as it is delivered: its quality, and its multiply-adds for one image."""
+    """The dense network as it is delivered.
+
+    Attributes:
+        quality: by the probe's metric.
+        macs: multiply-adds for one image.
+    """
 
     model_config = BORDER
 
@@ -77,9 +84,9 @@ class DensePoint(BaseModel):
 
 
 def measure_dense(settings: TrialSettings, baseline: Baseline, probe: Probe, device: torch.device) -> DensePoint:
-    """What the groups' points are compared with; measured as `trainables.evaluate_trial.dense_metrics` does."""
+    """Measure what the groups are compared with, as `trainables.evaluate_trial.dense_metrics` does."""
     delivered = baseline.delivered()
-    metrics = score(delivered, settings, "select_on", baseline, device, baseline.descriptors)
+    metrics = QualityEvaluator(settings, baseline, device).split_metrics(delivered, "select_on", baseline.descriptors)
     return DensePoint(quality=metrics[probe.quality], macs=_macs(delivered, settings))
 
 
@@ -88,8 +95,15 @@ def measure_group(
 ) -> GroupSensitivity:
     """Cut one group of the dense network at each of the probe's ratios, and score what is left.
 
-    Ratios that come to the same width are one point; those that come to the dense width are none. The quality is NaN
-    where the network has no such figure.
+    Ratios that round to the same width are one point; those that round to the dense width are none. The quality is NaN
+    where the network has no such metric.
+
+    Args:
+        settings: of the sweep.
+        baseline: the dense network.
+        group_id: which group is cut.
+        probe: how, and at which ratios.
+        device: where descriptors are computed.
 
     Raises:
         ValueError: the network has no such group, or it is locked.
@@ -100,8 +114,8 @@ def measure_group(
     group = _group_of(groups, group_id)
     delivered = baseline.delivered()
     dense_macs, whitening = _macs(delivered, settings), shared_whitening(delivered, settings)
-    data = open_data(settings.data)
-    batches = _recalibration_batches(data, settings.finetune)
+    batches = plain_batches(open_data(settings.data), settings.finetune, settings.finetune.recalibration_steps)
+    evaluator = QualityEvaluator(settings, baseline, device)
     ratio_of = {kept_count(group.width, ratio, probe.round_to): ratio for ratio in probe.ratios}
     points = []
     for kept, ratio in ratio_of.items():
@@ -109,14 +123,14 @@ def measure_group(
             schedule = probe.schedule(group_id, ratio)
             plan = schedule.build_method().choose(dense, groups, schedule.ratios, schedule.round_to)
             small = cut(dense, plan, example, open_descriptor=probe.open_descriptor)
-            network, metrics = score_cut(small, batches.epoch(0), settings, data, baseline, device, whitening)
+            network, metrics = evaluator.cut_metrics(small, batches.epoch(0), whitening)
             quality, saved = metrics.get(probe.quality, math.nan), dense_macs - _macs(network, settings)
             points.append(CutPoint(kept=kept, quality=quality, macs_saved=saved))
     return GroupSensitivity(group=group_id, width=group.width, points=tuple(points))
 
 
 def sensitivity_folder(settings: TrialSettings, baseline: Baseline, probe: Probe) -> Path:
-    """Where measurements are kept: with the dense network, under the hash of all else that they depend on."""
+    """Return the folder of measurements: with the dense network, under the hash of all else that they depend on."""
     parts = {
         "probe": probe.flat(),
         "data": open_data(settings.data).fingerprint,
@@ -128,13 +142,13 @@ def sensitivity_folder(settings: TrialSettings, baseline: Baseline, probe: Probe
     return baseline.folder / f"sensitivity-{json_identity(parts)}"
 
 
-def keep_group(folder: Path, found: GroupSensitivity) -> None:
+def keep_group(folder: Path, sensitivity: GroupSensitivity) -> None:
     """Write a group's measurement into `folder`, in a file of its own."""
-    write_atomically(folder / f"{found.group}.json", found.model_dump_json(indent=2))
+    write_atomically(folder / f"{sensitivity.group}.json", sensitivity.model_dump_json(indent=2))
 
 
 def kept_group(folder: Path, group_id: str) -> GroupSensitivity | None:
-    """What `keep_group` wrote; None when there is nothing, or it cannot be read: the group is measured again."""
+    """Return what `keep_group` wrote; None when there is no file, or it is damaged: the group is measured again."""
     path = folder / f"{group_id}.json"
     if not path.is_file():
         return None
@@ -153,11 +167,6 @@ def _group_of(groups: list[PrunableGroup], group_id: str) -> PrunableGroup:
     if by_id[group_id].locked:
         raise ValueError(f"group {group_id!r} is locked: all {by_id[group_id].width} of its channels must stay")
     return by_id[group_id]
-
-
-def _recalibration_batches(data: SweepData, finetune: FinetuneSettings) -> Batches:
-    images = data.train, data.training_reader
-    return Batches(*images, finetune.batch_size, finetune.seed, finetune.recalibration_steps)
 
 
 def _macs(delivered: nn.Module, settings: TrialSettings) -> int:

@@ -1,4 +1,4 @@
-"""What all trials of a sweep have in common, from the sweep file: data, network, training, timing."""
+"""The settings that all trials of a sweep share, from the sweep file: data, network, training, timing."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,7 +63,7 @@ class DataSettings(Settings):
 
 
 class DescriptorSettings(Settings):
-    """[descriptor]: what becomes of the network's output before it is compared; delivered as part of the network."""
+    """[descriptor]: how the network's output is processed before it is compared; delivered as part of the network."""
 
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, description="of the image, descriptors averaged")
     whitening: Literal["none", "pca", "lw"] = "none"
@@ -95,7 +95,7 @@ class EvaluationSettings(Settings):
     autocast: bool = Field(default=False, description="half precision on a GPU")
 
     def half_on(self, device: torch.device) -> bool:
-        """Whether descriptors are computed in half precision on this device."""
+        """Return whether descriptors are computed in half precision on this device."""
         return self.autocast and device.type == "cuda"
 
 
@@ -194,7 +194,7 @@ class FinetuneSettings(Settings):
 
 
 class TrialSettings(Settings):
-    """Everything that a trial needs besides its Schedule."""
+    """All that a trial needs besides its Schedule."""
 
     data: DataSettings
     network: NetworkSettings
@@ -224,14 +224,14 @@ class TrialSettings(Settings):
 
 
 def example_image(image_size: ImageSize) -> torch.Tensor:
-    """One image, 1×3×H×W: what cost is counted on."""
+    """Return one image, 1×3×H×W, on which costs are counted."""
     return torch.zeros(1, 3, *height_and_width(image_size))
 
 
 def traced_size(image_size: ImageSize) -> tuple[int, int]:
-    """Height and width that networks are traced and compared at: smaller where that saves time.
+    """Return height and width at which networks are traced and compared: smaller than the images, to save time.
 
-    Networks take images of any size, so what is true of one size is true of all.
+    Networks take images of any size, so what holds at one size holds at all.
     """
     height, width = height_and_width(image_size)
     shrink = min(1.0, _TRACED_SIDE / max(height, width))
@@ -239,5 +239,5 @@ def traced_size(image_size: ImageSize) -> tuple[int, int]:
 
 
 def tracing_image(image_size: ImageSize) -> torch.Tensor:
-    """One image, 1×3×H×W, of `traced_size`."""
+    """Return one image, 1×3×H×W, of `traced_size`."""
     return torch.zeros(1, 3, *traced_size(image_size))

@@ -1,13 +1,12 @@
-"""The two parts of a trial: channels go while the network trains; then single weights go, and bits.
+"""The two stages of a trial: channels are removed while the network trains; then single weights and bits are.
 
-Both answer the same: train an epoch, give the small network as it stands, save and load their state.
+Both have the same calls: train an epoch, give the small network as it is now, save and load their state.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -18,56 +17,57 @@ from pruning.convergence import Convergence, norm_of_chosen
 from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
 from pruning.surgery import Plan
-from trainables.training import Training
+from trainables.training import Training, TrainingSetup
 
 Cut = Callable[[nn.Module, Plan], nn.Module]
+"""Takes a network and a plan, and returns a copy of the network without the channels that the plan does not keep."""
 
 
-class StartTraining(Protocol):
-    """Begins a training of a trial's network, with everything that the sweep fixes filled in."""
+@dataclass(frozen=True)
+class StageSetup:
+    """What the stages of one trial have in common.
 
-    def __call__(
-        self,
-        network: nn.Module,
-        *,
-        epochs: int,
-        learning_rate: float,
-        first_epoch: int = 0,
-        penalty: Callable[[], Any] | None = None,
-    ) -> Training:
-        """A training that has not begun."""
+    Attributes:
+        groups: of the dense network.
+        schedule: of the trial.
+        training: how the trial trains.
+        cut: removes channels.
+    """
+
+    groups: Sequence[PrunableGroup]
+    schedule: Schedule
+    training: TrainingSetup
+    cut: Cut
 
 
 class ChannelPruningStage:
-    """Channels go as the schedule's method says.
+    """The stage in which channels are removed, as the schedule's method says.
 
-    An epoch is one of training, then a fresh choice of the channels to remove, then the method's decay of those (not
-    after the last epoch, whose choice is the one that is cut). Methods that cut first are given a network that is cut
-    to `plan` already, and only train it.
+    An epoch trains, chooses the channels to remove afresh, then lets the method decay those (not after the last epoch,
+    whose choice is the one that is cut). A method that cuts first is given a network that is cut to `plan` already,
+    which this stage only trains.
+
+    Args:
+        network: to prune; is trained in place.
+        plan: kept channels, for a method that cuts first; else empty.
+        setup: of the trial.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        plan: Plan,
-        groups: Sequence[PrunableGroup],
-        schedule: Schedule,
-        start: StartTraining,
-        cut: Cut,
-    ) -> None:
+    def __init__(self, network: nn.Module, plan: Plan, setup: StageSetup) -> None:
         self.plan = plan
-        self._groups, self._schedule, self._cut = groups, schedule, cut
-        self._method = schedule.build_method()
-        self._convergence = Convergence(schedule.patience)
-        self.training = start(network, epochs=schedule.epochs, learning_rate=schedule.learning_rate)
+        self._groups, self._schedule, self._cut = setup.groups, setup.schedule, setup.cut
+        self._method = setup.schedule.build_method()
+        self._convergence = Convergence(setup.schedule.patience)
+        epochs, learning_rate = setup.schedule.epochs, setup.schedule.learning_rate
+        self.training = Training(network, setup.training, epochs=epochs, learning_rate=learning_rate)
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or the method has settled before."""
+        """Whether all epochs are done, or the method's choice of channels has settled before."""
         return self.training.finished or self._convergence.reached
 
     def train_epoch(self) -> float:
-        """One epoch; returns its mean loss."""
+        """Train one epoch and return its mean loss."""
         loss = self.training.train_epoch()
         network = self.training.network
         if not self._method.cuts_first:
@@ -78,50 +78,50 @@ class ChannelPruningStage:
         return loss
 
     def small_network(self) -> nn.Module:
-        """The network without the channels that are to go; never the masked one."""
+        """Return the network without the channels that are chosen for removal; never the masked network."""
         network = self.training.network
         return network if self._method.cuts_first else self._cut(network, self.plan)
 
     def quantized(self) -> Mapping[str, QuantizedWeight]:
-        """No weights are coded yet."""
+        """Return nothing: no weights are quantized in this stage."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on, but the plan."""
+        """Return everything that the next epoch depends on, except the plan."""
         return {"training": self.training.state_dict(), "convergence": self._convergence.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], plan: Plan) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         self.plan = plan
         self.training.load_state_dict(state["training"])
         self._convergence.load_state_dict(state["convergence"], plan)
 
 
 class QuantizationStage:
-    """Single weights go to zero and the others to few bits, phase by phase (see `pruning.coding.phases`).
+    """The stage in which single weights become zero and the others few bits (see `pruning.coding.phases`).
 
-    The first phase begins with the first epoch, or with `begin` where no phase trains.
+    It goes through the schedule's phases. The first one begins with the first epoch, or with `begin` where no phase
+    trains.
+
+    Args:
+        network: cut to `plan`; is changed in place.
+        plan: kept channels, which this stage leaves as they are.
+        setup: of the trial.
+        first_epoch: how many epochs the trial has trained before.
     """
 
     training: Training
 
-    def __init__(
-        self,
-        network: nn.Module,
-        plan: Plan,
-        groups: Sequence[PrunableGroup],
-        schedule: Schedule,
-        start: StartTraining,
-        first_epoch: int,
-    ) -> None:
+    def __init__(self, network: nn.Module, plan: Plan, setup: StageSetup, first_epoch: int) -> None:
         self.plan = plan
-        self._network, self._groups, self._schedule, self._start = network, groups, schedule, start
+        self._network, self._setup = network, setup
+        self._groups, self._schedule = setup.groups, setup.schedule
         self._epoch = first_epoch
-        self._phases = phases_of(schedule)
+        self._phases = phases_of(setup.schedule)
         self._begun = 0
 
     def begin(self) -> None:
-        """Begin the next phase that trains, and all before it; where none does, all that are left."""
+        """Begin the next phase that trains, and all phases before it; where none trains, all that are left."""
         while True:
             phase = self._phases[self._begun]
             self._begun += 1
@@ -136,32 +136,32 @@ class QuantizationStage:
         return self._begun > 0 and self._begun == len(self._phases) and self.training.finished
 
     def train_epoch(self) -> float:
-        """One epoch; returns its mean loss, the penalty included."""
+        """Train one epoch and return its mean loss, the penalty included."""
         if self._begun == 0 or self.training.finished:
             self.begin()
         loss = self.training.train_epoch()
         self._epoch += 1
         left = self._phases[self._begun :]
         if self.training.finished and left and not any(phase.epochs for phase in left):
-            self.begin()  # nothing of it trains, so it belongs to this epoch
+            self.begin()  # none of the phases left trains, so they belong to this epoch
         return loss
 
     def small_network(self) -> nn.Module:
-        """A copy with plain weights: those that its codes stand for, once it is quantized."""
+        """Return a copy with plain weights: those that the codes stand for, once the network is quantized."""
         network = deepcopy(self._network)
         release_(network)
         return network
 
     def quantized(self) -> Mapping[str, QuantizedWeight]:
-        """The codes of every coded layer; empty before the network is quantized."""
+        """Return the codes of every quantized layer; empty before the network is quantized."""
         return quantized_weights(self._network)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on, but the plan."""
+        """Return everything that the next epoch depends on, except the plan."""
         return {"begun": self._begun, "epoch": self._epoch, "training": self.training.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], plan: Plan) -> None:
-        """Go on from a saved state; the network must be freshly cut to the plan."""
+        """Continue from a saved state; the network must be freshly cut to the plan."""
         self.plan = plan
         self._begun = state["begun"]
         resume_(self._network, self._phases[: self._begun], self._groups, self._schedule)
@@ -171,8 +171,9 @@ class QuantizationStage:
         self.training.load_state_dict(state["training"])
 
     def _train(self, phase: Phase) -> Training:
-        return self._start(
+        return Training(
             self._network,
+            self._setup.training,
             epochs=phase.epochs,
             learning_rate=phase.learning_rate,
             first_epoch=self._epoch,

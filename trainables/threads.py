@@ -1,4 +1,4 @@
-"""The one place where the number of threads of this process is set."""
+"""The number of threads of this process: the only module that sets it."""
 
 import os
 from pathlib import Path
@@ -10,16 +10,16 @@ import torch
 def use_threads(count: int) -> None:
     """Let torch and faiss use `count` threads.
 
-    Trials run side by side: each takes the cores it was given and no more. Two trainings with default threads on
+    Trials run side by side, and each must use no more cores than it was given. Two trainings with default threads on
     two cores are many times slower than with one thread each.
     """
     torch.set_num_threads(count)
     faiss.omp_set_num_threads(count)
-    os.environ["OMP_NUM_THREADS"] = str(count)  # for what this process starts
+    os.environ["OMP_NUM_THREADS"] = str(count)  # for processes that this one starts
 
 
 def available_threads() -> int:
-    """The cores that this process may use: those it may run on, or what its container's quota comes to."""
+    """Return how many cores this process may use: those it may run on, or fewer by its container's quota."""
     cores = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

@@ -1,9 +1,10 @@
-"""One trial, from the dense network to a cut one that is measured. Runs in a plain loop; knows no Ray.
+"""One trial, from the dense network to a cut and measured one. It runs in a plain loop, without Ray.
 
-trial = Trial(schedule, settings, baseline)
-while not trial.finished:
-    point = trial.step()
-outcome = trial.finish()
+Example:
+    trial = Trial(schedule, settings, baseline)
+    while not trial.finished:
+        point = trial.step()
+    outcome = trial.finish()
 """
 
 import time
@@ -23,10 +24,9 @@ from pruning.schedule import Schedule
 from pruning.surgery import Plan, cut
 from retrieval.images import ImageSize
 from retrieval.runtime.onnx_model import to_onnx
-from retrieval.training.loop import Batches
 from tracking.record import EpochPoint, count_metrics
 from trainables.baseline import Baseline, descriptor_size
-from trainables.data import open_data
+from trainables.data import open_data, plain_batches
 from trainables.delivery import (
     deliver,
     drop_training_head_,
@@ -38,7 +38,7 @@ from trainables.delivery import (
 )
 from trainables.loss_factory import make_batches
 from trainables.pruned_shape import cost_model, first_channels, narrowed
-from trainables.retrieval_quality import score_cut
+from trainables.retrieval_quality import QualityEvaluator
 from trainables.settings import (
     DescriptorSettings,
     TrialSettings,
@@ -47,17 +47,23 @@ from trainables.settings import (
     tracing_image,
 )
 from trainables.speed.latency_cache import Measure, Pair, measure_now, pair_key
-from trainables.stages import ChannelPruningStage, QuantizationStage
-from trainables.training import Training
+from trainables.stages import ChannelPruningStage, QuantizationStage, StageSetup
+from trainables.training import TrainingSetup
 from trainables.trial_protocol import Outcome
 
 
 class Trial:
     """A Schedule carried out on a dense baseline.
 
-    A step is one epoch of the stage that the trial is in (see `trainables.stages`); what it reports is the mAP of a
-    cut copy, never of the masked network. On the CPU everything follows from the schedule, the settings' seed and the
-    number of threads.
+    A step is one epoch of the stage that the trial is in (see `trainables.stages`); the mAP that it reports is that of
+    a cut copy, never of the masked network. On the CPU the result is determined by the schedule, the settings' seed and
+    the number of threads.
+
+    Args:
+        schedule: how the trial prunes and trains.
+        settings: of the sweep.
+        baseline: the dense network.
+        device: where it trains and is scored; the CPU if None.
     """
 
     def __init__(
@@ -82,10 +88,8 @@ class Trial:
         self._dense_cost = cost_of(delivered, example)
         self._whitening = shared_whitening(delivered, settings)
         self._dense_macs = macs_by_layer(dense, example)
-        finetune, data = settings.finetune, self._data
-        images = data.train, data.training_reader
-        plain = Batches(*images, finetune.batch_size, finetune.seed, finetune.steps_per_epoch)
-        self._batches = make_batches(settings.loss, plain)
+        self._evaluator = QualityEvaluator(settings, baseline, self.device)
+        self._batches = make_batches(settings.loss, plain_batches(self._data, settings.finetune))
         self._loss = baseline.loss(descriptor_size(dense, settings.data.image_size))
         self._stage = self._first_stage(dense)
         self._scored: tuple[nn.Module, dict[str, float]] | None = None
@@ -93,25 +97,26 @@ class Trial:
 
     @property
     def plan(self) -> Plan:
-        """Kept channels of every group, as they are chosen by now."""
+        """The kept channels of every group, as they are chosen now."""
         return self._stage.plan
 
     @property
     def finished(self) -> bool:
         """Whether all epochs of the schedule are done."""
-        return self._stage.finished and not self._coding_follows
+        return self._stage.finished and not self._quantization_follows
 
     @property
     def quality(self) -> dict[str, float]:
-        """The figures of the cut copy after the last step; empty when this process has done none."""
+        """The metrics of the cut copy after the last step; empty when this process has done none."""
         return self._scored[1] if self._scored else {}
 
     def costs(self, measure: Measure | None = measure_now) -> dict[str, float]:
-        """What the finished network will cost, under the keys that `finish` reports, known before the first step.
+        """Return what the finished network will cost, under the keys that `finish` reports, before the first step.
 
-        The widths decide, whichever channels will be kept: they are counted, and the speed is measured on the dense
-        network without as many channels; `finish` reports that speed. The file of coded weights is not known yet:
-        `size_bytes` and `compression` are then by the papers' formula, a lower and an upper bound.
+        The widths alone decide, whichever channels will be kept: parameters and multiply-adds are counted, and the
+        speed is measured on the dense network without as many channels; `finish` reports that speed. The packed file
+        of quantized weights is not known yet: `size_bytes` and `compression` are then by the papers' formula, a lower
+        and an upper bound.
 
         Args:
             measure: as for `finish`.
@@ -120,16 +125,16 @@ class Trial:
         return {**counted, **(self._time(self._shape, measure) if measure else {})}
 
     def step(self) -> EpochPoint:
-        """One epoch; returns its number (from 1), mean loss, validation mAP of the cut copy and wall time."""
+        """Train one epoch; return its number (from 1), mean loss, validation mAP of the cut copy and wall time."""
         start = time.perf_counter()
         if self._stage.finished:
-            self._stage = self._coding_of_the_cut()
+            self._stage = self._quantization_of_the_cut()
         loss = self._stage.train_epoch()
         self._scored = None
-        if self._stage.finished and self._coding_follows and self.schedule.total_epochs == self.schedule.epochs:
-            coding = self._coding_of_the_cut()
-            coding.begin()  # nothing of it trains, so it belongs to this epoch
-            self._stage = coding
+        if self._stage.finished and self._quantization_follows and self.schedule.total_epochs == self.schedule.epochs:
+            quantization = self._quantization_of_the_cut()
+            quantization.begin()  # none of its phases trains, so it belongs to this epoch
+            self._stage = quantization
         self._scored = self._cut_and_score()
         seconds = time.perf_counter() - start
         map_now = self.quality["map"]
@@ -137,23 +142,23 @@ class Trial:
         return self.curve[-1]
 
     def finish(self, measure: Measure | None = measure_now) -> Outcome:
-        """Cut for good and measure: mAP with its interval, cost, and speed against the dense network.
+        """Cut for good and measure: mAP with its interval, cost, and speed compared with the dense network.
 
         Args:
-            measure: times two ONNX models against each other; in a sweep, one process does it for all trials. Not
-                asked when `costs` has done so. None leaves the speed out.
+            measure: times two ONNX models against each other; in a sweep, one process does it for all trials. It is
+                not called when `costs` has called it. None leaves the speed out.
         """
         # A trial that was resumed after its last epoch has not scored its cut copy in this process.
         network, quality = self._scored or self._cut_and_score()
         network = drop_training_head_(network.cpu().eval())
         cost = cost_of(network, example_image(self.settings.data.image_size))
-        packed, coding = self._pack(network)
+        packed, packed_metrics = self._pack(network)
         if packed is not None:
             cost = cost.model_copy(update={"size_bytes": len(packed)})
         metrics = {
             **quality,
             **count_metrics(cost, self._dense_cost),
-            **coding,
+            **packed_metrics,
             **(self._time(lambda: network, measure) if measure else {}),
             "seconds": sum(point.seconds for point in self.curve),
         }
@@ -161,7 +166,7 @@ class Trial:
         return Outcome(network, self.plan, rows, metrics, packed)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on; loadable with `torch.load(weights_only=True)`."""
+        """Return everything that the next step depends on; loadable with `torch.load(weights_only=True)`."""
         return {
             "coding": isinstance(self._stage, QuantizationStage),
             "stage": self._stage.state_dict(),
@@ -170,10 +175,10 @@ class Trial:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state of the same schedule, settings and baseline."""
+        """Continue from a saved state of the same schedule, settings and baseline."""
         plan = {group: tuple(kept) for group, kept in state["plan"].items()}
         if state["coding"]:
-            self._stage = self._coding(self._cut(self.baseline.network(), plan), plan)
+            self._stage = self._start_quantization(self._cut(self.baseline.network(), plan), plan)
         self._stage.load_state_dict(state["stage"], plan)
         self.curve = [EpochPoint(**point) for point in state["curve"]]
 
@@ -186,52 +191,50 @@ class Trial:
             dense = self._cut(dense, plan)
             self._cut_loss(plan)
         if self.schedule.epochs == 0:
-            return self._coding(dense, plan)
-        return ChannelPruningStage(dense, plan, self.groups, self.schedule, self._start_training, self._cut)
+            return self._start_quantization(dense, plan)
+        return ChannelPruningStage(dense, plan, self._stage_setup())
 
     @property
-    def _coding_follows(self) -> bool:
+    def _quantization_follows(self) -> bool:
         return self.schedule.quantization is not None and not isinstance(self._stage, QuantizationStage)
 
-    def _coding_of_the_cut(self) -> QuantizationStage:
+    def _quantization_of_the_cut(self) -> QuantizationStage:
         network, _ = self._scored or self._cut_and_score()
-        return self._coding(inner(network), self.plan, first_epoch=len(self.curve))
+        return self._start_quantization(inner(network), self.plan, first_epoch=len(self.curve))
 
-    def _coding(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> QuantizationStage:
-        """The last stage, on the cut network; a descriptor that shrinks only now takes the loss along."""
+    def _start_quantization(self, network: nn.Module, plan: Plan, first_epoch: int = 0) -> QuantizationStage:
+        """Return the last stage, on the cut network; a descriptor that shrinks only now takes the loss along."""
         self._cut_loss(plan)
-        return QuantizationStage(network, plan, self.groups, self.schedule, self._start_training, first_epoch)
+        return QuantizationStage(network, plan, self._stage_setup(), first_epoch)
 
-    def _start_training(self, network: nn.Module, **choices: Any) -> Training:
-        weight_decay = self.settings.finetune.weight_decay
-        return Training(
-            network,
-            self._loss,
-            self._batches,
-            weight_decay=weight_decay,
+    def _stage_setup(self) -> StageSetup:
+        training = TrainingSetup(
+            loss=self._loss,
+            batches=self._batches,
+            weight_decay=self.settings.finetune.weight_decay,
             device=self.device,
             freeze_batchnorm=self.settings.loss.freeze_batchnorm,
-            **choices,
         )
+        return StageSetup(self.groups, self.schedule, training, self._cut)
 
     def _cut(self, network: nn.Module, plan: Plan) -> nn.Module:
         example = tracing_image(self.settings.data.image_size).to(next(network.parameters()).device)
         return cut(network, plan, example, open_descriptor=self.schedule.open_descriptor)
 
     def _cut_loss(self, plan: Plan) -> None:
-        """Where the descriptor's own group was cut, the loss's class directions lose the same columns."""
+        """Where the descriptor's own group was cut, take the same columns off the loss's class directions."""
         for group in self.groups:
             if group.descriptor and group.id in plan and self._loss.descriptor_size == group.width:
                 self._loss.keep_(plan[group.id])
 
     def _cut_and_score(self) -> tuple[nn.Module, dict[str, float]]:
-        """The network as it would be delivered now, the chosen channels removed; its figures."""
+        """Return the network as it would be delivered now, without the chosen channels, and its metrics."""
         network = self._stage.small_network()
         batches = self._stage.training.first_batches(self.settings.finetune.recalibration_steps)
-        return score_cut(network, batches, self.settings, self._data, self.baseline, self.device, self._whitening)
+        return self._evaluator.cut_metrics(network, batches, self._whitening)
 
     def _shape(self) -> nn.Module:
-        """What the trial will deliver, but for its weights."""
+        """Return a network of the shape that the trial will deliver; its weights are those of the dense network."""
         network = self._cut(self.baseline.network(), first_channels(self.groups, self.schedule))
         whitening = whitening_of(self.baseline.delivered())
         if whitening is not None:
@@ -240,7 +243,7 @@ class Trial:
         return drop_training_head_(delivered.eval())
 
     def _time(self, network: Callable[[], nn.Module], measure: Measure) -> dict[str, float]:
-        """The speed of the delivered network, measured at most once; `network` gives one of its shape."""
+        """Return the speed of the delivered network, measured at most once; `network` makes one of its shape."""
         if not self._speed:
             size = traced_size(self.settings.data.image_size)
             key = pair_key(kept_widths(self.groups, self.schedule), self.settings)
@@ -249,7 +252,7 @@ class Trial:
         return self._speed
 
     def _pack(self, network: nn.Module) -> tuple[bytes | None, dict[str, float]]:
-        """The file of the coded weights, and what there is to say of them; nothing for plain ones."""
+        """Return the packed file of the quantized weights and their metrics; None and none for plain weights."""
         quantized = self._stage.quantized()
         if not quantized:
             return None, {}
@@ -271,7 +274,7 @@ def replay(
     image_size: ImageSize,
     descriptor: DescriptorSettings,
 ) -> nn.Module:
-    """What a finished trial delivered, again: the dense shape, its plan replayed, its weights loaded."""
+    """Rebuild what a finished trial delivered: cut the dense shape by the trial's plan and load its weights."""
     example = tracing_image(image_size)
     # A plan that names the descriptor's group was made for an open one.
     return rebuild(cut(dense, plan, example, open_descriptor=True), descriptor, weights)

@@ -1,4 +1,4 @@
-"""What `trainables.ray_trainable.RayTrial` carries out: a `trainables.trial.Trial`, or a simulated one."""
+"""The interface that `trainables.ray_trainable.RayTrial` runs: a `trainables.trial.Trial`, or a simulated trial."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,14 @@ from trainables.speed.latency_cache import Measure
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished trial gives: the cut network, the plan that cut it, asked against achieved, and its metrics.
+    """The result of a finished trial.
 
-    `network` is `nn.Identity()` where nothing was really trained. `packed` is the file of its coded weights (see
-    `pruning.coding.packing`), None when they are plain float32.
+    Attributes:
+        network: the cut network; `nn.Identity()` where a simulated trial trained nothing.
+        plan: group id → kept channels.
+        ledger: asked and achieved widths, a row a group.
+        metrics: under the keys of `tracking.record.METRICS`.
+        packed: the packed file of quantized weights (see `pruning.coding.packing`); None for plain float32.
     """
 
     network: nn.Module
@@ -27,16 +31,16 @@ class Outcome:
     packed: bytes | None = None
 
 
-class Runnable(Protocol):
+class TrialProtocol(Protocol):
     """One trial, epoch by epoch: `costs` at any time, `step` until it is `finished`, then `finish`.
 
-    Between two steps all of it is in `state_dict`: whoever makes the same trial anew and loads that goes on from there.
+    Between two steps `state_dict` holds its whole state: the same trial created anew continues after loading it.
     All metrics are under the keys of `tracking.record.METRICS`.
     """
 
     @property
     def curve(self) -> Sequence[EpochPoint]:
-        """The epochs so far."""
+        """The epochs that are done."""
 
     @property
     def finished(self) -> bool:
@@ -44,22 +48,22 @@ class Runnable(Protocol):
 
     @property
     def quality(self) -> dict[str, float]:
-        """The figures of the network as it was after the last step; empty when this process has done none."""
+        """The metrics of the network after the last step; empty when this process has done none."""
 
     def costs(self, measure: Measure | None) -> dict[str, float]:
-        """What the finished network will cost, known before the first step; without its speed when `measure` is None.
+        """Return what the finished network will cost, before the first step; without its speed when `measure` is None.
 
-        The speed that was measured here is the one that `finish` reports.
+        `finish` reports the speed that was measured here.
         """
 
     def step(self) -> EpochPoint:
-        """One epoch."""
+        """Train one epoch and return it."""
 
     def finish(self, measure: Measure | None) -> Outcome:
-        """End the trial: all its metrics, and what is delivered."""
+        """End the trial; return all its metrics and what is delivered."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on; loadable with `torch.load(weights_only=True)`."""
+        """Return everything that the next step depends on; loadable with `torch.load(weights_only=True)`."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""

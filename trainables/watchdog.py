@@ -1,4 +1,4 @@
-"""A step that never ends must not hold its place for ever: the process that it hangs in is ended, and says where."""
+"""A time limit for steps that hang: the process is ended, and a file says where it hung."""
 
 import faulthandler
 import re
@@ -15,11 +15,15 @@ _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function
 
 @contextmanager
 def watched(trace: Path, timeout_s: float | None) -> Iterator[None]:
-    """End this process with exit status 1 when the body takes longer than `timeout_s`; None lets it take its time.
+    """End this process with exit status 1 when the body takes longer than a time limit.
 
-    What every thread was doing then is added to `trace`, whose folder must be there; a body that ends leaves no trace.
-    It works from a thread without Python, so also while some C code holds the interpreter's lock. A process has one
+    The stack of every thread is then appended to `trace`; a body that ends in time leaves nothing there. The limit is
+    enforced by a thread that runs no Python, so also while C code holds the interpreter's lock. A process can have one
     such watch at a time.
+
+    Args:
+        trace: a file in an existing folder.
+        timeout_s: None sets no limit.
     """
     if timeout_s is None:
         yield
@@ -39,10 +43,10 @@ def watched(trace: Path, timeout_s: float | None) -> Iterator[None]:
 
 
 def hangs(trace: Path) -> list[str]:
-    """For every process that its watch ended, oldest first: how long the body took, and where it hung."""
+    """Return a line for every process that its watch ended, oldest first: the time limit, and where it hung."""
     if not trace.is_file():
         return []
-    # Seconds, thread and trace of every watch follow one another behind what stands before the first.
+    # After the text before the first header come the seconds, the thread and the trace of every watch.
     _, *parts = _HEADER_PATTERN.split(trace.read_text(errors="replace"))
     watches = zip(parts[0::3], parts[1::3], parts[2::3], strict=True)
     # A process that was killed while it was watched leaves a header without a trace.

@@ -12,7 +12,8 @@ from search.config import load_config
 from tracking.files import write_atomically
 from tracking.provenance import provenance
 from trainables.baseline import find_baseline, need_baseline, train_baseline
-from trainables.evaluate_trial import dense_metrics, score
+from trainables.evaluate_trial import dense_metrics
+from trainables.retrieval_quality import QualityEvaluator
 from trainables.settings import TrialSettings, example_image
 from trainables.trial import Trial
 
@@ -51,7 +52,10 @@ def run_case(case: Case, seed: int, runs: Path) -> str:
     while not trial.finished:
         trial.step()
     outcome = trial.finish(measure=None)  # trials run side by side here
-    metrics = {**outcome.metrics, **score(outcome.network, settings, "report_on", trial.baseline, CPU)}
+    metrics = {
+        **outcome.metrics,
+        **QualityEvaluator(settings, trial.baseline, CPU).split_metrics(outcome.network, "report_on"),
+    }
     result = {
         "name": case.name,
         "method": case.method,

@@ -13,7 +13,7 @@ from trainables.epoch_time import seconds_per_epoch
 from trainables.evaluate_trial import dense_metrics, member_metrics, member_onnx
 from trainables.ray_resources import use_ray_resources
 from trainables.settings import TrialSettings
-from trainables.speed.meter import LatencyMeter
+from trainables.speed.latency_cache import LatencyMeter
 
 
 @ray.remote

@@ -21,8 +21,9 @@ from tracking.front import read_front
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
-from trainables.evaluate_trial import score, trial_network
+from trainables.evaluate_trial import trial_network
 from trainables.folder import PACKED, PLAIN, TrialFolder
+from trainables.retrieval_quality import QualityEvaluator
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings, traced_size
 
 CHECKSUMS = "SHA256SUMS"
@@ -151,7 +152,8 @@ def _metrics(source: Source, network: nn.Module) -> dict[str, float]:
         metrics = points[source.record.number].metrics if source.record.number in points else metrics
     if "test_map" not in metrics:  # only the front's members were scored on the test queries
         settings = source.config.trial_settings
-        metrics = {**metrics, **score(network, settings, "report_on", source.baseline, torch.device("cpu"))}
+        evaluator = QualityEvaluator(settings, source.baseline, torch.device("cpu"))
+        metrics = {**metrics, **evaluator.split_metrics(network, "report_on")}
     return metrics
 
 

@@ -15,7 +15,7 @@ from tracking.front import Front, build_front
 from tracking.record import TrialRecord
 from trainables.data import open_data
 from trainables.folder import TrialFolder
-from trainables.speed.meter import LatencyMeter
+from trainables.speed.latency_cache import LatencyMeter
 
 Shape = tuple[int, ...]
 

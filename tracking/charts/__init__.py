@@ -1,1 +1,1 @@
-"""Pictures, pages and tables of what is remembered: the front and the sensitivity map."""
+"""Pictures, pages and tables of a front and of a sensitivity map."""

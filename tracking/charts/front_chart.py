@@ -1,4 +1,4 @@
-"""The interactive chart of a front: quality over cost, every finished trial, its doings under the pointer."""
+"""The interactive chart of a front: quality over cost for every finished trial, its details under the pointer."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -54,12 +54,12 @@ def interactive_chart(front: Front) -> go.Figure:
 
 
 def _test(front: Front) -> str:
-    """The key of the quality on the test queries."""
+    """Return the key of the quality on the test queries."""
     return f"test_{front.quality}"
 
 
-def _places(points: Sequence[FrontPoint], front: Front) -> dict[str, list[float]]:
-    """Where trials stand in the chart."""
+def _coordinates(points: Sequence[FrontPoint], front: Front) -> dict[str, list[float]]:
+    """Return where trials stand in the chart."""
     return {
         "x": [shown_value(point.metrics, front.cost) for point in points],
         "y": [shown_value(point.metrics, front.quality) for point in points],
@@ -68,7 +68,7 @@ def _places(points: Sequence[FrontPoint], front: Front) -> dict[str, list[float]
 
 def _staircase(front: Front) -> go.Scatter:
     return go.Scatter(
-        **_places(front.members(), front),
+        **_coordinates(front.members(), front),
         mode="lines",
         # Up to a member's speedup its own mAP can be had, beyond it only the next one's.
         line={"color": MUTED, "width": 2, "shape": "vh"},
@@ -80,7 +80,7 @@ def _staircase(front: Front) -> go.Scatter:
 def _trials(points: Sequence[FrontPoint], front: Front, look: Look, legend: bool) -> go.Scatter:
     on_front = points[0].on_front
     return go.Scatter(
-        **_places(points, front),
+        **_coordinates(points, front),
         error_y=_interval_bars(points, front, look.colour, width=1.6 if on_front else 1),
         mode="markers+text" if on_front else "markers",
         text=[f" {point.number}" for point in points],
@@ -159,13 +159,13 @@ def _dense_text(front: Front, key: str) -> str:
 
 def _hover_text(point: FrontPoint, front: Front) -> str:
     schedule, metrics = point.schedule, point.metrics
-    place = "on the front" if point.on_front else "dominated"
+    standing = "on the front" if point.on_front else "dominated"
     decay = "" if schedule.decay is None else f", decay {schedule.decay:g}"
     spread = show_with_interval(metrics, "speedup")
     change = show_change(metrics, front)
     scores = [key for key in (_test(front), *front.objectives[1:]) if key in metrics and key not in _ALWAYS_SHOWN]
     lines = [
-        f"<b>Trial {point.number}</b> · {escape(point.method)} · {place}",
+        f"<b>Trial {point.number}</b> · {escape(point.method)} · {standing}",
         f"{_score(metrics, front.quality)}" + ("" if change == "–" else f" · {change} points vs dense"),
         *(_score(metrics, key) for key in scores),
         f"speedup {spread}",

@@ -1,4 +1,4 @@
-"""The front as an interactive page and as a picture."""
+"""The front of a sweep as an interactive page and as a picture."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

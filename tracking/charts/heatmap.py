@@ -25,12 +25,13 @@ _LEAST_SPAN = 1.0  # points; a map without losses must not show its noise in ful
 
 @dataclass(frozen=True)
 class Cell:
-    """One group at one ratio asked for.
+    """One group at one of the ratios asked for.
 
-    lost: quality lost, in points (percent of the whole), as it was measured; all of it where there was none left to
-        measure; None where no channel goes at this ratio.
-    text: what stands in the cell.
-    hover: its lines under the pointer.
+    Attributes:
+        lost: quality lost, in percentage points, as it was measured; all of it where none was left to measure; None
+            where the ratio removes no channel.
+        text: is written in the cell.
+        hover: lines shown under the pointer.
     """
 
     lost: float | None
@@ -39,7 +40,7 @@ class Cell:
 
 
 def cells_of(sensitivity: SensitivityMap) -> list[list[Cell]]:
-    """One row a group, one column a ratio asked for. Ratios that came to the same width show the same."""
+    """Return one row a group, one column a ratio asked for. Ratios that came to the same width show the same."""
     ratios = sensitivity.ratios
     return [[_cell(group, ratio, sensitivity) for ratio in ratios] for group in sensitivity.groups]
 
@@ -126,7 +127,7 @@ def _labels(sensitivity: SensitivityMap) -> list[str]:
 
 
 def _span(rows: list[list[Cell]]) -> float:
-    """The loss at the scale's end, in points."""
+    """Return the loss at the end of the colour scale, in points."""
     return max([_LEAST_SPAN, *_losses(rows)])
 
 

@@ -1,4 +1,4 @@
-"""What the pages around the interactive charts share: head and policy, look, key figures."""
+"""The frame of the pages around the interactive charts: head and policy, style, key figures."""
 
 from collections.abc import Mapping
 from html import escape
@@ -49,11 +49,12 @@ $body</main>
 
 
 def offline_page(title: str, style: str, body: str) -> str:
-    """Return a page that asks for nothing from outside.
+    """Return a page that requests nothing from outside.
 
-    title: plain text.
-    style: the page's own CSS rules, which stand below the shared ones and so may replace them.
-    body: HTML, all names in it escaped.
+    Args:
+        title: plain text.
+        style: the page's own CSS rules, which stand below the shared ones and so may replace them.
+        body: HTML, all names in it escaped.
     """
     return _PAGE.substitute(title=escape(title), fonts=FONTS, style=style, body=body)
 

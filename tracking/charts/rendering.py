@@ -1,4 +1,4 @@
-"""How figures become what a page or a file holds: HTML from plotly, PNG from matplotlib."""
+"""Figures as parts of pages and files: HTML from plotly, PNG from matplotlib."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What the interactive chart, the page and the picture share: colours, markers, words."""
+"""Colours, markers and axis titles that the interactive chart, the page and the picture share."""
 
 import itertools
 import math
@@ -16,7 +16,13 @@ _SPEEDUP_AXIS = "speedup over dense (ONNX Runtime, 1 thread, batch 1; ratio of m
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and marker of one method, the marker in plotly's and in matplotlib's words."""
+    """Colour and marker of one method.
+
+    Attributes:
+        colour: as "#rrggbb".
+        marker: plotly's name of the marker.
+        matplotlib_marker: matplotlib's name of the same marker.
+    """
 
     colour: str
     marker: str
@@ -45,19 +51,19 @@ def method_looks(front: Front) -> dict[str, Look]:
 
 
 def has_staircase(front: Front) -> bool:
-    """Tell whether the front is a staircase of quality over cost; the shadow of three objectives is none."""
+    """Return whether the front is a staircase in the chart; one of three objectives is not, seen in two of them."""
     return len(front.objectives) == 2
 
 
 def quality_axis(front: Front) -> str:
-    """Return the title of the upward axis."""
+    """Return the title of the vertical axis."""
     title = f"{METRICS[front.quality].label} on the validation queries"
     has_interval = any(f"{front.quality}_low" in point.metrics for point in front.points)
     return f"{title} (bars: bootstrap interval)" if has_interval else title
 
 
 def cost_axis(front: Front) -> str:
-    """Return the title of the other axis."""
+    """Return the title of the horizontal axis."""
     if front.cost == "speedup":
         return _SPEEDUP_AXIS
     metric = METRICS[front.cost]
@@ -65,7 +71,7 @@ def cost_axis(front: Front) -> str:
 
 
 def shown_value(metrics: Mapping[str, float], key: str) -> float:
-    """Return where a metric stands on its axis, in the unit that a person reads; NaN where it is not known."""
+    """Return the value of a metric in the unit of its axis; NaN where it is not known."""
     return metrics.get(key, math.nan) * METRICS[key].scale
 
 

@@ -6,17 +6,17 @@ from typing import Literal
 from tracking.front import Front
 from tracking.record import METRICS
 
-_COSTS = ("speedup", "mac_ratio", "size_bytes")  # shown whatever a sweep was after
+_COSTS = ("speedup", "mac_ratio", "size_bytes")  # shown whatever the objectives of the sweep are
 
 
 def front_columns(front: Front) -> tuple[str, ...]:
-    """Return the columns' heads."""
+    """Return the titles of the columns."""
     quality, test, *costs = (METRICS[key].label for key in _keys(front))
     return ("trial", "method", quality, "vs dense", test, *costs)
 
 
 def front_rows(front: Front) -> list[tuple[str, ...]]:
-    """Return one row of `front_columns` a network: the dense one, then the front, the costliest (slowest) first."""
+    """Return a row of `front_columns` for each network: the dense one, then the front, the costliest first."""
     return [
         _row("dense", "–", front.dense, front),
         *(_row(f"{point.number}", point.method, point.metrics, front) for point in front.members()),
@@ -45,7 +45,7 @@ def interval_reach(metrics: Mapping[str, float], key: str, end: Literal["low", "
 
 
 def _keys(front: Front) -> tuple[str, ...]:
-    """The metrics that are shown: the quality, the same on the test queries, and the costs."""
+    """Return the metrics that are shown: the quality, the same on the test queries, and the costs."""
     costs = dict.fromkeys((*_COSTS, *front.objectives[1:]))
     return (front.quality, f"test_{front.quality}", *costs)
 

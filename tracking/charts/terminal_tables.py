@@ -1,4 +1,4 @@
-"""The front, and one trial's ledger, in the terminal."""
+"""The front of a sweep, and the ledger of one trial, as tables in the terminal."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -19,7 +19,7 @@ def front_table(front: Front) -> Table:
 
 
 def ledger_table(point: FrontPoint) -> Table:
-    """Return what each group of a trial was asked for, what it came to, and what that saved, as a table for `rich`."""
+    """Return asked ratio, achieved width and multiply-adds saved of each group of a trial, as a table for `rich`."""
     table = Table(title=f"trial {point.number}, group by group", title_justify="left")
     bits = point.schedule.quantization
     columns = ("group", "channels", "asked ratio", "aligned", "achieved", "MACs saved", *(("bits",) if bits else ()))

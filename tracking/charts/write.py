@@ -11,9 +11,12 @@ from tracking.files import write_atomically
 from tracking.front import FRONT_JSON, Front, FrontPoint
 from tracking.sensitivity import SENSITIVITY_JSON, SensitivityMap
 
+FRONT_FILES = ("front.html", "front.json", "front.parquet", "front.png")
+SENSITIVITY_FILES = ("sensitivity.html", "sensitivity.json", "sensitivity.png")
+
 
 def write_front(front: Front, folder: Path) -> None:
-    """Write `front.json`, `front.parquet`, `front.html` and `front.png` into `folder`, each atomically."""
+    """Write `FRONT_FILES` into `folder`, each atomically."""
     # plotly and matplotlib take seconds to import: a sweep that starts must not wait for its last step.
     from tracking.charts.front_figures import front_html, front_png
 
@@ -24,7 +27,7 @@ def write_front(front: Front, folder: Path) -> None:
 
 
 def write_sensitivity(sensitivity: SensitivityMap, folder: Path) -> None:
-    """Write `sensitivity.json`, `sensitivity.html` and `sensitivity.png` into `folder`, each atomically."""
+    """Write `SENSITIVITY_FILES` into `folder`, each atomically."""
     # As above: plotly and matplotlib take seconds to import.
     from tracking.charts.heatmap import heatmap_html, heatmap_png
 

@@ -1,1 +1,1 @@
-"""What MLflow is shown: one run a sweep, one child run a trial. The only place that imports mlflow."""
+"""A sweep in MLflow: one run for the sweep, one child run for each trial. The only package that imports mlflow."""

@@ -1,4 +1,4 @@
-"""A quiet MLflow client, and the words for finding its server."""
+"""A quiet MLflow client, and the address of its store."""
 
 import logging
 import os
@@ -6,12 +6,9 @@ import shlex
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tracking.files import write_atomically
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from tracking.mlflow_runs.runs_client import RunsClient
 
 _SETTINGS = {
     # Nothing leaves the machine that the user did not ask for.
@@ -26,11 +23,11 @@ _SQLITE = "sqlite:///"
 STORE_NAME, ARTIFACTS_NAME = "mlflow.db", "mlartifacts"
 
 
-def quiet_client(tracking_uri: str) -> "MlflowClient":
-    """Return a client of `tracking_uri` that prints nothing; variables already in the environment win."""
+def quiet_client(tracking_uri: str) -> RunsClient:
+    """Return a client of `tracking_uri` that prints nothing; environment variables that are set already win."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    # MLflow reads the variables when it is imported, and takes seconds to import.
+    # A late import: MLflow reads the variables when it is imported, and takes seconds to import.
     import mlflow
 
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
@@ -41,10 +38,10 @@ def quiet_client(tracking_uri: str) -> "MlflowClient":
 
 
 def make_sqlite_store(tracking_uri: str) -> None:
-    """Make the SQLite file of an address whole, or not at all; one that is there, and any other address, is left alone.
+    """Create the SQLite file of an address whole, or not at all; leave an existing file, and any other address, alone.
 
-    MLflow makes table after table for seconds. A file in which it was killed, or for which the disk was too small, it
-    could never use again.
+    MLflow creates table after table for seconds. It could never use a file again in which it was killed, or for which
+    the disk was too small.
     """
     if not tracking_uri.startswith(_SQLITE):
         return

@@ -1,4 +1,4 @@
-"""Which MLflow run is which trial's, kept in the sweep's folder: a resumed sweep goes on in the same runs."""
+"""The map from trials to MLflow runs, kept in the sweep's folder: a resumed sweep continues in the same runs."""
 
 import shutil
 import uuid
@@ -14,7 +14,15 @@ FILE_NAME = "mlflow_runs.json"
 
 
 class TrialRun(BaseModel):
-    """A trial's run: `digest` of the record it shows ("" if incomplete), how many it has shown, its tag."""
+    """The MLflow run of one trial.
+
+    Attributes:
+        run_id: MLflow's id.
+        start_ms: when the trial started.
+        digest: of the record that the run shows; "" while it is incomplete.
+        revision: how many versions of the record the run has shown.
+        on_front: the run's tag; None while it has none.
+    """
 
     model_config = BORDER
 
@@ -26,9 +34,13 @@ class TrialRun(BaseModel):
 
 
 class RunMap(BaseModel):
-    """The sweep's own id (a tag of its parent run), the parent's run id, one `TrialRun` a trial number.
+    """The MLflow runs of one sweep.
 
-    `folder` is where the sweep's folder was when this was written.
+    Attributes:
+        sweep_id: the sweep's own id, a tag of its parent run.
+        parent: run id of the parent.
+        folder: where the sweep's folder was when this was written.
+        trials: trial number → run.
     """
 
     model_config = BORDER
@@ -46,8 +58,8 @@ class RunMap(BaseModel):
 def load_run_map(folder: Path) -> RunMap:
     """Read the map in `folder`; a new one, with a new id, is written there if there is none.
 
-    A folder that was moved, or copied, starts anew when its MLflow store lies in it: that one holds the old paths of
-    its files. All that it showed is in the records, and is written again.
+    A folder that was moved or copied starts with new runs when its MLflow store lies in it, because that store holds
+    the old paths of its files. Everything that it showed is in the records, and is written again.
 
     Raises:
         ValueError: the file is damaged; names it.

@@ -1,19 +1,16 @@
-"""One trial as an MLflow run: pure translation of a record, and the calls that write it.
+"""One trial as an MLflow run: the translation of a record, and the calls that write it.
 
-Written twice, a run is the same as written once: parameters and time stamps follow from the record alone.
+A run that is written twice is the same as one written once: parameters and time stamps follow from the record alone.
 """
 
 import hashlib
 import math
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
+from tracking.mlflow_runs.runs_client import RunsClient
 from tracking.record import RECORD_JSON, TrialRecord
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, RunTag
 
 PARENT_TAG = "mlflow.parentRunId"
 SWEEP_TAG = "prunefront.sweep_id"
@@ -39,7 +36,7 @@ def digest(record: TrialRecord) -> str:
 
 
 def end_ms(record: TrialRecord, now_ms: int) -> int:
-    """Return when the trial ended, from its provenance's `time_utc`; `now_ms` where that is not known."""
+    """Return when the trial ended, from `time_utc` of its provenance; `now_ms` where that is not known."""
     try:
         return int(datetime.fromisoformat(record.provenance["time_utc"]).timestamp() * 1000)
     except (KeyError, ValueError):
@@ -47,25 +44,32 @@ def end_ms(record: TrialRecord, now_ms: int) -> int:
 
 
 def duration_ms(record: TrialRecord) -> int:
-    """Return how long the trial took; the sum of its epochs where it does not say."""
+    """Return how long the trial took: its metric `seconds`, else the sum over its epochs."""
     seconds = record.metrics.get("seconds", sum(point.seconds for point in record.curve))
     return int(1000 * seconds) if math.isfinite(seconds) else 0
 
 
 def find_or_create_run(
-    client: "MlflowClient", experiment_id: str, name: str, tags: dict[str, str], start_ms: int
+    client: RunsClient, experiment_id: str, name: str, tags: dict[str, str], start_ms: int
 ) -> tuple[str, int]:
-    """Return the id and the start (ms) of the run that has all these tags; made if there is none.
+    """Return the id and the start (ms) of the run that has all these tags; create it if there is none.
 
-    So a run that was made just before a crash is found again instead of made twice.
+    So a run that was created just before a crash is used again instead of created twice.
+
+    Args:
+        client: of the store.
+        experiment_id: of the sweep's experiment.
+        name: of a new run.
+        tags: identify the run.
+        start_ms: of a new run.
     """
     wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-    found = client.search_runs([experiment_id], wanted, max_results=1)
-    run = found[0] if found else client.create_run(experiment_id, start_ms, tags, name)
+    runs = client.search_runs([experiment_id], wanted, max_results=1)
+    run = runs[0] if runs else client.create_run(experiment_id, start_ms, tags, name)
     return run.info.run_id, run.info.start_time
 
 
-def write_run(client: "MlflowClient", run_id: str, record: TrialRecord, start_ms: int, revision: int) -> None:
+def write_run(client: RunsClient, run_id: str, record: TrialRecord, start_ms: int, revision: int) -> None:
     """Write all of `record` to an existing run and end the run.
 
     Args:
@@ -88,7 +92,7 @@ def write_run(client: "MlflowClient", run_id: str, record: TrialRecord, start_ms
     client.set_terminated(run_id, status=_RUN_STATUS[record.status], end_time=end)
 
 
-def _write_params(client: "MlflowClient", run_id: str, record: TrialRecord) -> None:
+def _write_params(client: RunsClient, run_id: str, record: TrialRecord) -> None:
     from mlflow.entities import Param
 
     params = [Param(_allowed(key), str(value)) for key, value in record.params.items()]
@@ -96,7 +100,7 @@ def _write_params(client: "MlflowClient", run_id: str, record: TrialRecord) -> N
         client.log_batch(run_id, params=params[at : at + _PARAMS_A_BATCH])
 
 
-def _tags(record: TrialRecord) -> list["RunTag"]:
+def _tags(record: TrialRecord) -> list[Any]:
     from mlflow.entities import RunTag
 
     tags: dict[str, str] = {STATUS_TAG: record.status}
@@ -108,7 +112,7 @@ def _tags(record: TrialRecord) -> list["RunTag"]:
     return [RunTag(key, value) for key, value in tags.items()]
 
 
-def _curve(record: TrialRecord, start_ms: int) -> list["Metric"]:
+def _curve(record: TrialRecord, start_ms: int) -> list[Any]:
     points, now = [], start_ms
     for point in record.curve:
         now += int(1000 * point.seconds)
@@ -116,14 +120,14 @@ def _curve(record: TrialRecord, start_ms: int) -> list["Metric"]:
     return points
 
 
-def final_metrics(record: TrialRecord, at_ms: int) -> list["Metric"]:
+def final_metrics(record: TrialRecord, at_ms: int) -> list[Any]:
     """Return all metrics of the record, as MLflow shows them beside a run."""
     # One step after the last epoch: MLflow shows the value of the highest step as the metric's own.
     step = record.curve[-1].epoch + 1 if record.curve else 0
     return [_metric(key, value, at_ms, step) for key, value in record.metrics.items()]
 
 
-def _metric(key: str, value: float, at_ms: int, step: int) -> "Metric":
+def _metric(key: str, value: float, at_ms: int, step: int) -> Any:
     from mlflow.entities import Metric
 
     # MLflow would keep an infinity as 1.8e308, a number that looks real; NaN it keeps as it is.

@@ -1,1 +1,1 @@
-"""Trials that train nothing: closed forms and recorded tables answer in place of a network."""
+"""Trials that train nothing: formulas and recorded tables give their results in place of a network."""

@@ -1,10 +1,10 @@
-"""Networks that are formulas: exact costs, a hidden sensitivity a group, noise and learning curves, all from a seed.
+"""Networks given by formulas: exact costs, a hidden sensitivity per group, noise and learning curves, from a seed.
 
-What a schedule loses is a mean over the groups of a hidden sensitivity times a damage that is convex in the ratio, with
-small interactions between neighbouring groups; quality falls exponentially with it. The heavier a network is pruned,
-the lower its curve begins and the slower it rises, so an early epoch says something of the last one, and not all.
+The load of a schedule is a mean over the groups of a hidden sensitivity times a damage that is convex in the ratio,
+with small interactions between neighbouring groups; quality falls exponentially with the load. The more a network is
+pruned, the lower its curve begins and the slower it rises, so an early epoch predicts the last one, but not exactly.
 
-Of a schedule it reads ratios, method and decay. Letters: G groups, R ratios of the sensitivity map, E epochs.
+Of a schedule only ratios, method and decay are read. Letters: G groups, R ratios of the sensitivity map, E epochs.
 """
 
 from abc import ABC, abstractmethod
@@ -26,14 +26,14 @@ from trainables.simulation.formula_network import build_groups, counted, resnet_
 
 DENSE_MAP, FLOOR_MAP = 0.75, 0.02
 EPOCHS, LEARNING_RATE = 9, 1e-3
-_NOISE_MAP = 0.004  # of the last epoch: another seed of the same trial
+_NOISE_MAP = 0.004  # of the last epoch: as between two seeds of the same trial
 _EARLY_NOISE_MAP = 0.02  # of an epoch before it, falling to nothing at the last
-_SLOWNESS = 0.5  # how much trials differ in where their curve begins: the deviation of a logarithm
+_SLOWNESS = 0.5  # how much trials differ in where their curve begins: standard deviation of a logarithm
 _EPOCH_SECONDS = 10.0  # of the dense network
 _OVERHEAD = 0.06  # share of the dense latency that no pruning takes away
 _PROBE_RATIOS = (0.25, 0.5, 0.75)  # of the sensitivity map
 _KEEP = SensitivitySettings().keep
-# A cut before any training loses more, and not everywhere alike.
+# A cut without training loses more, by a factor that differs between groups.
 _UNTRAINED_LOSS, _UNTRAINED_SPREAD, _PROBE_NOISE_MAP = 3.0, 0.4, 0.01
 
 _LAYERS = resnet_layers()
@@ -44,7 +44,13 @@ _DENSE = counted(_LAYERS, _DENSE_WIDTHS)
 
 @dataclass(frozen=True)
 class ClosedForm(ABC):
-    """One problem of a family: `seed` draws all that it hides."""
+    """One problem of a family.
+
+    Attributes:
+        seed: determines all that the problem hides.
+        name: of the family.
+        methods: that its space proposes.
+    """
 
     seed: int
 
@@ -53,16 +59,16 @@ class ClosedForm(ABC):
 
     @property
     def groups(self) -> tuple[PrunableGroup, ...]:
-        """Twelve, in four stages."""
+        """The groups of the network: twelve, at four resolutions."""
         return _GROUPS
 
     @property
     def epochs(self) -> int:
-        """Of every trial."""
+        """Epochs of every trial."""
         return EPOCHS
 
     def space(self, allocation: str = "group") -> Space:
-        """The default space over these groups, with the sensitivity that a sweep would have measured."""
+        """Return the default space over these groups, with the sensitivity that a sweep would have measured."""
         preset = load_preset("filters", methods=list(self.methods), allocation=allocation)
         measured = self.measured_sensitivity()
         return Space(
@@ -70,7 +76,7 @@ class ClosedForm(ABC):
         )
 
     def costs(self, schedule: Schedule) -> dict[str, float]:
-        """Counted costs, and a speedup whose latency is an overhead and what each stage's multiply-adds take."""
+        """Return counted costs, and a speedup: the latency is an overhead plus the time of the multiply-adds."""
         widths = kept_widths(_GROUPS, schedule)
         now = counted(_LAYERS, widths)
         return {
@@ -81,7 +87,7 @@ class ClosedForm(ABC):
         }
 
     def curve(self, schedule: Schedule) -> tuple[EpochPoint, ...]:
-        """All epochs of a trial; the last is its quality."""
+        """Return all epochs of a trial; the mAP of the last is its quality."""
         maps_E = self._maps(schedule)
         seconds = _EPOCH_SECONDS * self._trained_share(schedule)
         return tuple(
@@ -90,11 +96,11 @@ class ClosedForm(ABC):
         )
 
     def expected_map(self, schedule: Schedule) -> float:
-        """Quality after the last epoch, without noise."""
+        """Return the quality after the last epoch, without noise."""
         return _map_at(self.load(schedule))
 
     def load(self, schedule: Schedule) -> float:
-        """What the schedule loses, 0 where nothing is removed; quality is FLOOR + (DENSE − FLOOR) · exp(−load)."""
+        """Return the load, 0 where nothing is removed; the quality is FLOOR + (DENSE − FLOOR) · exp(−load)."""
         widths = kept_widths(_GROUPS, schedule)
         ratios_G = np.array([1 - widths[group.id] / group.width for group in _GROUPS])
         own_G = self._sensitivity * self._damage(ratios_G) * self._method_factors(schedule)
@@ -103,24 +109,24 @@ class ClosedForm(ABC):
         return float(own_G.mean() + shared.mean())
 
     def true_sensitivity(self) -> SensitivityMap:
-        """Each group cut alone, trained, without noise: what nobody can measure."""
+        """Return the map of each group cut alone and trained, without noise, which no sweep can measure."""
         return self._sensitivity_map(np.ones((len(_GROUPS), len(_PROBE_RATIOS))), 0.0)
 
     def measured_sensitivity(self) -> SensitivityMap:
-        """The same as a sweep measures it: nothing trained, and with the noise of a finite number of queries."""
+        """Return the map as a sweep measures it: without training, and with the noise of a finite number of queries."""
         more_GR = _UNTRAINED_LOSS * self._rng(1).lognormal(0, _UNTRAINED_SPREAD, (len(_GROUPS), 1))
         return self._sensitivity_map(np.repeat(more_GR, len(_PROBE_RATIOS), axis=1), _PROBE_NOISE_MAP)
 
     @abstractmethod
     def _damage(self, ratios_G: np.ndarray) -> np.ndarray:
-        """What each ratio does to a group of sensitivity 1: 0 at 0, convex."""
+        """Return the damage of each ratio to a group of sensitivity 1: 0 at ratio 0, convex."""
 
     def _method_factors(self, schedule: Schedule) -> np.ndarray:
-        """How much more than usual each group suffers under this method and decay."""
+        """Return the factor by which this method and decay multiply the damage of each group."""
         return np.ones(len(_GROUPS))
 
     def _trained_share(self, schedule: Schedule) -> float:
-        """Share of the dense network's epoch that an epoch takes: the cut one's where the method cuts first."""
+        """Return the time of an epoch as a share of the dense network's: less where the method cuts first."""
         if not get_method(schedule.method).cuts_first:
             return 1.0
         return 0.3 + 0.7 / self.costs(schedule)["mac_ratio"]
@@ -177,12 +183,12 @@ class ClosedForm(ABC):
 
     @cached_property
     def _interaction(self) -> np.ndarray:
-        """Of each group with the next one."""
+        """Strength of the interaction of each group with the next one."""
         return self._rng(4).uniform(0, 0.2, len(_GROUPS))
 
     @cached_property
     def _ms_per_mac(self) -> np.ndarray:
-        """Of each stage: wide and small feature maps do not run at the same pace."""
+        """Time of a multiply-add at each resolution: large and small feature maps differ in it."""
         return self._rng(5).lognormal(0, 0.3, 4)
 
     def _rng(self, *purpose: int) -> np.random.Generator:
@@ -191,7 +197,7 @@ class ClosedForm(ABC):
 
 @dataclass(frozen=True)
 class Smooth(ClosedForm):
-    """Every channel costs something, the more the fewer are left. One method, which no epoch depends on."""
+    """A family in which every channel costs quality, the more the fewer are left; it has one method."""
 
     name: ClassVar[str] = "smooth"
     methods: ClassVar[tuple[str, ...]] = ("l1",)
@@ -202,9 +208,9 @@ class Smooth(ClosedForm):
 
 @dataclass(frozen=True)
 class Knees(ClosedForm):
-    """Each group has a share of channels that nobody misses, and loses fast beyond it.
+    """A family in which each group can lose a share of its channels for free, and loses quality fast beyond it.
 
-    Methods differ by stage, in an order that the seed draws; plfp has a best decay, which matters a little.
+    Methods differ by resolution, in an order that the seed draws; plfp has a best decay, which has a small effect.
     """
 
     name: ClassVar[str] = "knees"
@@ -214,7 +220,7 @@ class Knees(ClosedForm):
         return 2.0 * (self._beyond(ratios_G) - self._beyond(np.zeros_like(ratios_G)))
 
     def _beyond(self, ratios_G: np.ndarray) -> np.ndarray:
-        """How far a ratio lies beyond the knee, rounded off, to the power of 3/2."""
+        """Return how far a ratio lies beyond the knee, smoothed, to the power of 3/2."""
         blur = 0.08
         return (blur * np.logaddexp(0, (ratios_G - self._knee) / blur)) ** 1.5
 
@@ -241,11 +247,19 @@ class Knees(ClosedForm):
 
 
 FAMILIES: dict[str, type[ClosedForm]] = {"smooth": Smooth, "knees": Knees}
-"""All families by name."""
+"""The families by name."""
 
 
 def closed_form(family: str, seed: int) -> ClosedForm:
-    """One problem. Raises ValueError for an unknown family, with the known ones."""
+    """Return one problem.
+
+    Args:
+        family: a key of `FAMILIES`.
+        seed: determines all that the problem hides.
+
+    Raises:
+        ValueError: the family is unknown; names the known ones.
+    """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; known are {', '.join(FAMILIES)}")
     return FAMILIES[family](seed)

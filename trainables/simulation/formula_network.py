@@ -1,4 +1,4 @@
-"""The shape of a ResNet-18 as a list of layers: groups, and exact costs of any widths, without a network.
+"""The shape of a ResNet-18 as a list of layers: its groups, and exact costs for any widths, without a network.
 
 Letters: L layers, G groups.
 """
@@ -9,15 +9,21 @@ from dataclasses import dataclass
 from pruning.graph.groups import PrunableGroup
 
 _IMAGE_CHANNELS, _DESCRIPTOR_SIZE = 3, 128
-_WIDTHS, _SIDES = (64, 128, 256, 512), (56, 28, 14, 7)  # of the four stages, for images of 224 pixels
+_WIDTHS, _SIDES = (64, 128, 256, 512), (56, 28, 14, 7)  # at the four resolutions, for images of 224 pixels
 _BYTES, _HEADER_BYTES = 4, 12_000
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or linear layer, and the groups that it reads and writes (None: the image, the descriptor).
+    """A convolution or linear layer.
 
-    taps: weights between a channel that it reads and one that it writes. positions: H·W of what it gives.
+    Attributes:
+        name: of the layer.
+        reads: the group that it reads; None for the image.
+        writes: the group that it writes; None for the descriptor.
+        taps: weights between a channel that it reads and one that it writes.
+        positions: H·W of its output.
+        stage: which of the four resolutions it runs at.
     """
 
     name: str
@@ -28,14 +34,14 @@ class Layer:
     stage: int
 
     def weights(self, widths: Mapping[str, int]) -> int:
-        """How many, at these kept channels a group."""
+        """Return the number of weights, given the kept channels of each group."""
         read = _IMAGE_CHANNELS if self.reads is None else widths[self.reads]
         written = _DESCRIPTOR_SIZE if self.writes is None else widths[self.writes]
         return self.taps * read * written
 
 
 def resnet_layers() -> tuple[Layer, ...]:
-    """ResNet-18 with a projection to the descriptor; twelve groups, as its shortcuts couple layers."""
+    """Return ResNet-18 with a projection to the descriptor; shortcuts couple its layers to twelve groups."""
     before = "conv1"
     layers = [Layer("conv1", None, before, 49, 112**2, 0)]
     for stage, side in enumerate(_SIDES):
@@ -52,12 +58,12 @@ def resnet_layers() -> tuple[Layer, ...]:
 
 
 def build_groups(layers: tuple[Layer, ...]) -> tuple[PrunableGroup, ...]:
-    """Their groups, in network order."""
+    """Return the groups of the layers, in network order."""
     return tuple(_group(name, layers) for name in dict.fromkeys(layer.writes for layer in layers) if name is not None)
 
 
 def counted(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> dict[str, float]:
-    """Parameters (with a BatchNorm a convolution), multiply-adds and bytes at these kept channels a group."""
+    """Return parameters (with a BatchNorm for each convolution), multiply-adds and bytes, given the kept channels."""
     written = sum(widths[layer.writes] for layer in layers if layer.writes is not None)
     parameters = sum(layer.weights(widths) for layer in layers) + 2 * written
     return {

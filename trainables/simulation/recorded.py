@@ -1,9 +1,9 @@
-"""A table of recorded trials that answers for any schedule of the same network: search measured without training.
+"""A table of recorded trials that gives results for any schedule of the same network, so that a search trains nothing.
 
-The file is a Parquet with one row a trial (`benchmarks.record_table` makes one); its metadata, a `TableCard`, say what
-of. A recorded schedule is answered as it was recorded. Any other is answered by a regression over the recorded ones, to
-which what the regression left unexplained of one of them is added, drawn by the schedule's identity: so the answers are
-as noisy as trials are, and the same each time.
+The file is a Parquet with one row a trial (`benchmarks.record_table` makes one); its metadata, a `TableCard`,
+say what was recorded. A recorded schedule gets the recorded results. Any other gets the prediction of a regression over
+the recorded ones, plus the residual of one of them, drawn by the schedule's identity: so results are as noisy as those
+of trials, and the same each time.
 
 Letters: N trials, G free groups, F features, E epochs.
 """
@@ -37,17 +37,20 @@ from trainables.simulation.regression import Regression, fit
 _CARD = b"prunefront.recorded"
 _CURVE = ("map", "loss", "seconds")
 _COSTS = ("parameters", "macs", "size_bytes", "mac_ratio", "compression", "speedup")
-_RATIO_UNIT, _DECAY_UNIT = 0.3, 0.3  # as far apart as two methods are
+_RATIO_UNIT, _DECAY_UNIT = 0.3, 0.3  # a difference that counts as much as one of methods
 
 
 class TableCard(BaseModel):
-    """What a table was recorded of.
+    """The origin of a table.
 
-    groups: of the dense network.
-    epochs, learning_rate: of every trial.
-    settings: of every trial; the data's root relative to the project.
-    sensitivity: measured on the same dense network.
-    provenance: of the trials.
+    Attributes:
+        format: version of the table's format.
+        groups: of the dense network.
+        epochs: of every trial.
+        learning_rate: of every trial.
+        settings: of every trial; the data's root relative to the project.
+        sensitivity: measured on the same dense network.
+        provenance: of the trials.
     """
 
     model_config = BORDER
@@ -63,7 +66,13 @@ class TableCard(BaseModel):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One row."""
+    """One row of a table.
+
+    Attributes:
+        schedule: of the trial.
+        curve: its epochs.
+        costs: of the cut network.
+    """
 
     schedule: Schedule
     curve: tuple[EpochPoint, ...]
@@ -78,6 +87,13 @@ def write_table(
     sensitivity: SensitivityMap,
 ) -> None:
     """Write finished trials as a table.
+
+    Args:
+        path: of the Parquet file.
+        records: of the trials.
+        groups: of the dense network.
+        settings: of every trial.
+        sensitivity: measured on the same dense network.
 
     Raises:
         ValueError: no trials, or their epochs differ.
@@ -112,8 +128,11 @@ def _row(record: TrialRecord, schedule: Schedule) -> dict[str, Any]:
 class RecordedTable:
     """A `trainables.simulation.simulated.Blackbox` on a table.
 
-    Counted costs are exact. The speed is that of a recorded trial of the same widths, or else a regression's. The
-    schedule's epochs and learning rate are not looked at, nor its patience: the recorded trials had none.
+    Counted costs are exact. The speed is that of a recorded trial of the same widths, else predicted by a regression.
+    Epochs, learning rate and patience of a schedule are ignored: the recorded trials had no patience.
+
+    Args:
+        path: of the Parquet file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -137,21 +156,21 @@ class RecordedTable:
 
     @property
     def groups(self) -> tuple[PrunableGroup, ...]:
-        """Of the dense network."""
+        """The groups of the dense network."""
         return self.card.groups
 
     @property
     def epochs(self) -> int:
-        """Of every trial."""
+        """Epochs of every trial."""
         return self.card.epochs
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """That were recorded, in order of first appearance."""
+        """The methods of the recorded trials, in order of first appearance."""
         return tuple(dict.fromkeys(trial.schedule.method for trial in self.trials))
 
     def space(self, allocation: str = "group") -> Space:
-        """The default space over this network, with its sensitivity, without patience."""
+        """Return the default space over this network, with its sensitivity, without patience."""
         preset = load_preset("filters", methods=list(self.methods), allocation=allocation, patience=0)
         measured = self.card.sensitivity
         return Space(
@@ -164,7 +183,7 @@ class RecordedTable:
         )
 
     def costs(self, schedule: Schedule) -> dict[str, float]:
-        """Counted costs, and the speedup."""
+        """Return counted costs, and the speedup."""
         features_1G = self._ratios(schedule)[None]
         speedup = self._speeds.get(tuple(features_1G[0]))
         if speedup is None:
@@ -189,9 +208,10 @@ class RecordedTable:
         return fit(ratios_NG / _RATIO_UNIT, np.log(list(self._speeds.values()))[:, None])
 
     def left_out_errors(self) -> tuple[list[float], float]:
-        """How far off each recorded trial would be answered without it, noise included: root mean squares.
+        """Return the errors of predicting each recorded trial from the others, noise included: root mean squares.
 
-        Of the mAP after each epoch, as fractions; and of the speedup, as a share of it.
+        Returns:
+            The error of the mAP after each epoch, as fractions; and of the speedup, as a share of it.
         """
         maps_NE = np.array([[point.map for point in trial.curve] for trial in self.trials])
         predicted_NE = 1 / (1 + np.exp(-self.quality_regression.left_out_NT))
@@ -213,18 +233,18 @@ class RecordedTable:
         )
 
     def _features(self, schedule: Schedule) -> np.ndarray:
-        """Ratios, which method, and its decay; the shares removed of neighbouring groups meet in the kernel."""
+        """Return the features of a schedule: ratios, which method, and its decay; the kernel combines them."""
         method_M = [float(schedule.method == name) for name in self.methods]
         decay = (schedule.decay or 0.0) / _DECAY_UNIT
         return np.concatenate([self._ratios(schedule) / _RATIO_UNIT, method_M, [decay]])
 
     def _ratios(self, schedule: Schedule) -> np.ndarray:
-        """As achieved, of each free group."""
+        """Return the ratio of each free group, as achieved."""
         widths = kept_widths(self.groups, schedule)
         return np.array([1 - widths[group.id] / group.width for group in self._free])
 
     def _seconds(self, schedule: Schedule) -> float:
-        """Of an epoch: the cut network's where the method cuts first, else the dense one's."""
+        """Return the seconds of an epoch, which depend on whether the method cuts first."""
         medians = self._seconds_by_method
         if schedule.method not in medians:
             known = ", ".join(medians)
@@ -233,7 +253,7 @@ class RecordedTable:
 
     @cached_property
     def _seconds_by_method(self) -> dict[str, float]:
-        """Median of an epoch: recorded beside other work, so the median says more than any single one."""
+        """Method → median seconds of an epoch; the median, because other work ran beside some of them."""
         return {
             name: float(np.median([p.seconds for t in self.trials if t.schedule.method == name for p in t.curve]))
             for name in self.methods
@@ -251,10 +271,10 @@ class RecordedTable:
     @cached_property
     def _speeds(self) -> dict[tuple[float, ...], float]:
         """Ratios → speedup; of trials of equal widths the mean."""
-        found: dict[tuple[float, ...], list[float]] = {}
+        speedups: dict[tuple[float, ...], list[float]] = {}
         for trial in self.trials:
-            found.setdefault(tuple(self._ratios(trial.schedule)), []).append(trial.costs["speedup"])
-        return {ratios: float(np.mean(speeds)) for ratios, speeds in found.items()}
+            speedups.setdefault(tuple(self._ratios(trial.schedule)), []).append(trial.costs["speedup"])
+        return {ratios: float(np.mean(speeds)) for ratios, speeds in speedups.items()}
 
     @cached_property
     def _cost_model(self) -> CostModel:
@@ -272,5 +292,5 @@ def _recorded(row: dict[str, Any], epochs: int) -> Recorded:
 
 
 def _key(schedule: Schedule) -> object:
-    """Equal for schedules that are the same trial; groups that are not named keep all channels."""
+    """Return a key that is equal for schedules of the same trial; groups that are not named keep all channels."""
     return schedule.method, schedule.decay, frozenset((name, ratio) for name, ratio in schedule.ratios.items() if ratio)

@@ -1,4 +1,4 @@
-"""Smooth curves through noisy points in many dimensions, with the error of leaving each point out.
+"""Kernel regression through noisy points in many dimensions, with the error of leaving each point out.
 
 Letters: N points, F features, T targets.
 """
@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-# Widths of the Gaussian in units of the features, shares of the linear part, and noise over signal: what is tried.
+# The values that are tried: widths of the Gaussian in units of the features, shares of the linear part, noise / signal.
 _SCALES, _LINEAR, _NOISES = (0.7, 1.5, 3.0, 6.0), (0.1, 1.0, 10.0), (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 
 
@@ -17,12 +17,17 @@ class Regression:
     """Kernel ridge regression: the mean of a Gaussian process whose kernel is a Gaussian plus a linear one.
 
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.2 and equation 5.12, which gives
-    what each point would be predicted as without it. Width, share and noise are those of least such error, summed over
-    targets: of a few hundred points a marginal likelihood is not needed.
+    the prediction of each point from the others. Width, share and noise are those with the least such error, summed
+    over targets: for a few hundred points a marginal likelihood is not needed.
 
-    features_NF, weights_NT, mean_T: of the fit.
-    residuals_NT: target minus prediction of each point, studentised: as large as the noise is.
-    left_out_NT: prediction of each point without it.
+    Attributes:
+        features_NF: of the points.
+        weights_NT: of the points in a prediction.
+        mean_T: of the targets.
+        scale: width of the Gaussian.
+        linear: share of the linear part.
+        residuals_NT: target minus prediction of each point, studentised, so that they are as large as the noise.
+        left_out_NT: prediction of each point from the others.
     """
 
     features_NF: np.ndarray
@@ -34,12 +39,16 @@ class Regression:
     left_out_NT: np.ndarray
 
     def __call__(self, features_NF: np.ndarray) -> np.ndarray:
-        """Predictions N×T."""
+        """Return predictions N×T."""
         return self.mean_T + _kernel(features_NF, self.features_NF, self.scale, self.linear) @ self.weights_NT
 
 
 def fit(features_NF: np.ndarray, targets_NT: np.ndarray) -> Regression:
     """Fit all targets with the same kernel.
+
+    Args:
+        features_NF: of the points.
+        targets_NT: of the points.
 
     Raises:
         ValueError: fewer than three points.
@@ -47,7 +56,7 @@ def fit(features_NF: np.ndarray, targets_NT: np.ndarray) -> Regression:
     if len(features_NF) < 3:
         raise ValueError(f"{len(features_NF)} points; at least 3 are right")
     tried = (_fit(features_NF, targets_NT, *choice) for choice in product(_SCALES, _LINEAR, _NOISES))
-    return min(tried, key=lambda found: float(((found.left_out_NT - targets_NT) ** 2).sum()))
+    return min(tried, key=lambda regression: float(((regression.left_out_NT - targets_NT) ** 2).sum()))
 
 
 def _fit(features_NF: np.ndarray, targets_NT: np.ndarray, scale: float, linear: float, noise: float) -> Regression:

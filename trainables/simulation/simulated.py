@@ -1,6 +1,6 @@
-"""Trials that train nothing: a black box says what each epoch of a schedule would have given.
+"""Trials that train nothing: a black box gives the result of each epoch of a schedule.
 
-The search above them is the real one, so it is tested, and measured, over thousands of trials in minutes.
+The search that runs them is the real one, so it can be tested and measured over thousands of trials in minutes.
 """
 
 import time
@@ -18,30 +18,32 @@ from trainables.trial_protocol import Outcome
 
 
 class Blackbox(Protocol):
-    """A network's answers without the network. Pure: the same schedule gives the same answers; picklable."""
+    """The results of trials without a network. The same schedule always has the same results; picklable."""
 
     @property
     def groups(self) -> tuple[PrunableGroup, ...]:
-        """Of the dense network."""
+        """The groups of the dense network."""
 
     @property
     def epochs(self) -> int:
-        """Of every trial."""
+        """Epochs of every trial."""
 
     def costs(self, schedule: Schedule) -> dict[str, float]:
-        """All costs of the cut network, under the keys of `tracking.record`, `speedup` among them."""
+        """Return all costs of the cut network, `speedup` among them, under the keys of `tracking.record`."""
 
     def curve(self, schedule: Schedule) -> tuple[EpochPoint, ...]:
-        """All epochs, in order; their `seconds` are virtual."""
+        """Return all epochs, in order; their `seconds` are virtual."""
 
     def space(self, allocation: str = ...) -> Space:
-        """The space that a sweep over this network would have, its sensitivity measured as a sweep would."""
+        """Return the space that a sweep over this network would have, with its sensitivity as measured by a sweep."""
 
 
 class SimulatedTrial:
-    """What `trainables.trial.Trial` is to its Ray wrapper, without a network.
+    """A trial that `trainables.ray_trainable.RayTrial` can run, without a network.
 
     Args:
+        schedule: of the trial.
+        blackbox: gives its results.
         before_epoch: called with the number of each epoch (from 1) before it begins.
         epoch_seconds: wall time of an epoch.
     """
@@ -65,7 +67,7 @@ class SimulatedTrial:
         return len(self.curve) == len(self._whole)
 
     def step(self) -> EpochPoint:
-        """One epoch, which lasts as long as it was told to."""
+        """Wait for `epoch_seconds`, and return the next epoch."""
         self._before_epoch(len(self.curve) + 1)
         time.sleep(self._epoch_seconds)
         self.curve.append(self._whole[len(self.curve)])
@@ -73,30 +75,27 @@ class SimulatedTrial:
 
     @property
     def quality(self) -> dict[str, float]:
-        """The last epoch's; empty before the first."""
+        """The mAP of the last epoch; empty before the first."""
         return {"map": self.curve[-1].map} if self.curve else {}
 
     def costs(self, measure: Measure | None) -> dict[str, float]:
-        """All costs; nothing is measured, the black box knows the speed."""
+        """Return all costs; nothing is measured, because the black box knows the speed."""
         return self._blackbox.costs(self.schedule)
 
     def finish(self, measure: Measure | None) -> Outcome:
-        """All metrics; there is no network."""
+        """Return all metrics; there is no network."""
         return Outcome(nn.Identity(), {}, (), simulated_metrics(self.curve, self.costs(measure)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """Return everything that the next step depends on."""
         return {"epoch": len(self.curve)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state of the same schedule."""
+        """Continue from a saved state of the same schedule."""
         self.curve = list(self._whole[: state["epoch"]])
 
 
 def simulated_metrics(curve: Sequence[EpochPoint], costs: dict[str, float]) -> dict[str, float]:
-    """What a trial with this curve reports: its quality now, all costs, and the time that it took.
-
-    Before the first epoch there is no quality.
-    """
+    """Return what a trial with this curve reports: all costs, its time and, after the first epoch, its quality."""
     quality = {"map": curve[-1].map} if curve else {}
     return {**quality, **costs, "seconds": sum(point.seconds for point in curve)}

@@ -1,4 +1,4 @@
-"""A simulated trial under Ray Tune: the real wrapper around no training, and what can go wrong with a worker."""
+"""Simulated trials under Ray Tune: the real trainable without training, and faults of workers."""
 
 import os
 import signal
@@ -19,12 +19,14 @@ _UNLIMITED = Limits()
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with a trial before one of its epochs.
+    """A fault that a trial meets before one of its epochs.
 
-    number: of the trial. epoch: from 1.
-    kind: "diverge" raises an error of the trial's own, which is not tried again; "raise" raises one of the machine's,
-        which is; "hang" never goes on; "kill" ends the worker's process at once.
-    attempts: how many of the trial's first attempts it happens to.
+    Attributes:
+        number: of the trial.
+        epoch: from 1.
+        kind: "diverge" raises an error of the trial itself, which is not tried again; "raise" raises one of the
+            machine, which is; "hang" never returns; "kill" ends the worker's process at once.
+        attempts: how many of the trial's first attempts meet it.
     """
 
     number: int
@@ -33,7 +35,7 @@ class Fault:
     attempts: int = 1
 
     def happen(self, folder: Path) -> None:
-        """Happen, unless it has in as many attempts; counted in the trial's folder, for a killed worker forgets."""
+        """Happen, unless as many attempts have met the fault; counted in a file, because a killed worker forgets."""
         path = folder / f"fault-{self.kind}-{self.epoch}"
         before = int(path.read_text()) if path.is_file() else 0
         if before >= self.attempts:
@@ -51,7 +53,7 @@ class Fault:
 
 
 class SimulatedRayTrial(RayTrial):
-    """A `RayTrial` whose epochs only last, and where faults happen on demand."""
+    """A `RayTrial` whose epochs only wait, and where faults happen on demand."""
 
     def setup(  # type: ignore[override]  # with_parameters calls it with keywords of our choice
         self,
@@ -64,14 +66,15 @@ class SimulatedRayTrial(RayTrial):
         limits: Limits = _UNLIMITED,
         step_timeout_s: float | None = None,
     ) -> None:
-        """Called once a worker process.
+        """Prepare the worker process.
 
         Args:
-            blackbox: what trials give.
+            config: of the first trial.
+            blackbox: gives the results of trials.
             storage: the sweep's folder.
             epoch_seconds: wall time of an epoch.
-            faults: what goes wrong, and where.
-            limits: on what a trial may cost.
+            faults: that trials meet.
+            limits: on the costs of a trial.
             step_timeout_s: as of `RayTrial`.
         """
         self._blackbox, self._epoch_seconds, self._faults = blackbox, epoch_seconds, faults

@@ -1,1 +1,1 @@
-"""How fast a network is: measured by one actor for all trials, and kept by shape."""
+"""The speed of networks: measured by one actor for all trials, and cached by shape."""

@@ -20,8 +20,10 @@ _SPEEDUP_JSON = TypeAdapter(Speedup)
 class Pair:
     """A dense and a pruned network whose speeds are to be compared.
 
-    key: equal for pairs that differ in their weights alone, so that one measurement answers them all.
-    models: exports the two to ONNX, which takes seconds; called only when somebody measures.
+    Attributes:
+        key: equal for pairs that differ in their weights alone, so that one measurement holds for all of them.
+        models: exports the two to ONNX, which takes seconds; called only when the speed is measured.
+        settings: of the measurement.
     """
 
     key: str
@@ -32,11 +34,18 @@ class Pair:
 Measure = Callable[[Pair], Speedup]
 
 
-class Meter(Protocol):
-    """Whatever times two ONNX models against each other and keeps the result in a file, unless it is there already."""
+class LatencyMeter(Protocol):
+    """A function that times two ONNX models against each other, as `trainables.speed.meter.MeterClient`."""
 
-    def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path) -> Speedup:
-        """What is in `keep`, or a measurement that is then."""
+    def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None = None) -> Speedup:
+        """Return the measurement in the file `keep`; where there is none, measure, and write it there.
+
+        Args:
+            dense: ONNX model of the dense network.
+            pruned: ONNX model of the pruned network.
+            settings: of the measurement.
+            keep: None measures in any case.
+        """
 
 
 def measure_now(pair: Pair) -> Speedup:
@@ -45,24 +54,31 @@ def measure_now(pair: Pair) -> Speedup:
 
 
 @dataclass(frozen=True)
-class Speeds:
-    """The speeds of a sweep's shapes, one file `<key>.json` for each in `folder`: what is there is not measured again.
+class LatencyCache:
+    """The speeds of a sweep's network shapes; a shape whose file exists is not measured again.
 
-    Of two trials of the same shape that ask at the same time the second waits for the first one's measurement.
+    Of two trials of the same shape that ask at the same time, the second waits for the first one's measurement.
+
+    Attributes:
+        folder: holds a file `<key>.json` for each shape.
+        meter: measures a shape that has no file.
     """
 
     folder: Path
-    meter: Meter
+    meter: LatencyMeter
 
     def __call__(self, pair: Pair) -> Speedup:
-        """The speed of the pruned network, from its file or measured."""
+        """Return the speed of the pruned network, from its file or measured now."""
         path = self.folder / f"{pair.key}.json"
         return read_speed(path) or self.meter(*pair.models(), pair.settings, path)
 
 
 def pair_key(widths: Mapping[str, int], settings: TrialSettings) -> str:
-    """Sixteen hex digits of all that a delivered network's speed depends on: its kept widths, and what is the same for
-    all trials of a sweep, but not on its weights.
+    """Return sixteen hex digits of all that a delivered network's speed depends on, which excludes its weights.
+
+    Args:
+        widths: group id → kept channels.
+        settings: of the sweep.
     """
     parts = {
         "widths": dict(widths),
@@ -74,7 +90,7 @@ def pair_key(widths: Mapping[str, int], settings: TrialSettings) -> str:
 
 
 def read_speed(path: Path) -> Speedup | None:
-    """What `write_speed` wrote; None when there is no file, or it is damaged: the shape is then measured again."""
+    """Return what `write_speed` wrote; None when there is no file, or it is damaged: the shape is measured again."""
     try:
         return _SPEEDUP_JSON.validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -82,5 +98,5 @@ def read_speed(path: Path) -> Speedup | None:
 
 
 def write_speed(path: Path, speed: Speedup) -> None:
-    """Keep a measurement, atomically."""
+    """Write a measurement to a file, atomically."""
     write_atomically(path, json.dumps(asdict(speed)))

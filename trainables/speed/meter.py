@@ -10,15 +10,19 @@ from trainables.speed.latency_cache import read_speed, write_speed
 from trainables.threads import use_threads
 
 
-class Meter:
-    """Times pruned networks against the dense one, one at a time, on the machine that it was placed on."""
+class MeterActor:
+    """The actor that times pruned networks against the dense one, one at a time, on the machine that Ray placed it on.
+
+    Args:
+        threads: how many torch and the runtime may use.
+    """
 
     def __init__(self, threads: int) -> None:
         use_threads(threads)
 
     def measure(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None) -> Speedup:
-        """See `LatencyMeter`."""
-        # Here, where one comes after the other: another trial may have asked for the same while this one waited.
+        """Return the speed that `keep` holds, or measure it; see `MeterClient`."""
+        # Read here, where calls come one after the other: another trial may have asked for the same meanwhile.
         if keep is not None and (speed := read_speed(keep)) is not None:
             return speed
         speed = paired_speedup(dense, pruned, settings)
@@ -27,27 +31,34 @@ class Meter:
         return speed
 
 
-class LatencyMeter:
-    """A meter as a plain function; travels to any worker."""
+class MeterClient:
+    """The actor as a plain function, a `trainables.speed.latency_cache.LatencyMeter`; can be sent to any worker.
+
+    Args:
+        actor: handle of a `MeterActor`; Ray gives its handles no useful type.
+    """
 
     def __init__(self, actor: Any) -> None:
-        self._actor = actor  # Ray gives its handles no useful type
+        self._actor = actor
 
     def __call__(self, dense: bytes, pruned: bytes, settings: LatencySettings, keep: Path | None = None) -> Speedup:
-        """Wait for the meter to be free, and measure (see `retrieval.runtime.latency.paired_speedup`).
+        """Wait until the actor is free, and measure (see `retrieval.runtime.latency.paired_speedup`).
 
         Args:
-            keep: file that keeps the measurement; what it holds already is the answer. None measures in any case.
+            dense: ONNX model of the dense network.
+            pruned: ONNX model of the pruned network.
+            settings: of the measurement.
+            keep: file that keeps the measurement; if it exists, its content is returned. None measures in any case.
         """
         speedup: Speedup = ray.get(self._actor.measure.remote(dense, pruned, settings, keep))
         return speedup
 
 
-def start_meter(threads: int) -> LatencyMeter:
+def start_meter(threads: int) -> MeterClient:
     """Start the meter of a sweep.
 
-    It holds no core of its own: while it measures, the trial that asked for it waits. It is started again when its
+    It holds no core of its own: while it measures, the trial that asked for it waits. Ray starts it again when its
     node is lost.
     """
-    actor = ray.remote(Meter).options(num_cpus=0, max_restarts=-1, max_task_retries=3)
-    return LatencyMeter(actor.remote(threads))
+    actor = ray.remote(MeterActor).options(num_cpus=0, max_restarts=-1, max_task_retries=3)
+    return MeterClient(actor.remote(threads))

@@ -13,7 +13,7 @@ from trainables.data import open_data
 from trainables.delivery import whitening_of
 from trainables.evaluate_trial import dense_metrics, member_metrics
 from trainables.folder import TrialFolder
-from trainables.retrieval_quality import examine
+from trainables.retrieval_quality import QualityEvaluator
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, LossSettings, TrialSettings
 from trainables.trial import Trial
 
@@ -147,20 +147,22 @@ def test_an_extraction_that_was_killed_goes_on_where_it_was(tiny_settings, tiny_
         return extract_stored(counted, images, *rest, part_size=8, **options)
 
     monkeypatch.setattr("trainables.retrieval_quality.extract_stored", in_small_parts)
+    evaluator = QualityEvaluator(tiny_settings, tiny_baseline, CPU)
     dies_at = 3
     with pytest.raises(KeyboardInterrupt):
-        examine(tiny_baseline.delivered(), queries, tiny_settings, tiny_baseline, CPU, tmp_path)
+        evaluator.evaluate(tiny_baseline.delivered(), queries, tmp_path)
     described, dies_at = [], 0
-    found = examine(tiny_baseline.delivered(), queries, tiny_settings, tiny_baseline, CPU, tmp_path)
+    found = evaluator.evaluate(tiny_baseline.delivered(), queries, tmp_path)
     assert sum(described) == len(queries.images) - 16
-    assert found.map == examine(tiny_baseline.delivered(), queries, tiny_settings, tiny_baseline, CPU).map
+    assert found.map == evaluator.evaluate(tiny_baseline.delivered(), queries).map
 
 
 def test_half_precision_is_for_gpus_alone(tiny_settings, tiny_baseline):
     """So that a bundle of a sweep on the CPU is verified against what ONNX Runtime computes, too."""
     queries = open_data(tiny_settings.data).select_on
     half = tiny_settings.model_copy(update={"evaluation": EvaluationSettings(autocast=True)})
-    maps = [examine(tiny_baseline.network(), queries, each, tiny_baseline, CPU).aps for each in (tiny_settings, half)]
+    evaluators = (QualityEvaluator(each, tiny_baseline, CPU) for each in (tiny_settings, half))
+    maps = [evaluator.evaluate(tiny_baseline.network(), queries).aps for evaluator in evaluators]
     assert np.array_equal(*maps, equal_nan=True)
     assert half.evaluation.half_on(torch.device("cuda"))
     assert not tiny_settings.evaluation.half_on(torch.device("cuda"))

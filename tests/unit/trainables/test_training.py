@@ -32,7 +32,7 @@ from trainables.baseline import (
 from trainables.data import training_fingerprint
 from trainables.loss_factory import make_batches, make_loss
 from trainables.settings import LossSettings, NetworkSettings, TrialSettings, example_image
-from trainables.training import Training
+from trainables.training import Training, TrainingSetup
 
 CPU = torch.device("cpu")
 TUPLES = {"negatives": 3, "queries": 96, "pool": 96, "freeze_batchnorm": True}
@@ -69,17 +69,14 @@ def training(case: str, data, *, steps: int, epochs: int = 2, first_epoch: int =
         build_network("mini_resnet", descriptor_size=32, classes=classes if case == "reid" else None) for _ in range(2)
     )
     loss = make_loss(settings, classes, 32)
-    return Training(
-        network,
+    setup = TrainingSetup(
         Matched(loss, dense, match) if match else loss,
         make_batches(settings, Batches(train, reader, batch_size, 0, steps)),
-        epochs=epochs,
-        learning_rate=learning_rate,
         weight_decay=1e-4,
         device=CPU,
-        first_epoch=first_epoch,
         freeze_batchnorm=settings.freeze_batchnorm,
     )
+    return Training(network, setup, epochs=epochs, learning_rate=learning_rate, first_epoch=first_epoch)
 
 
 def same_state(a, b) -> bool:
