@@ -8,6 +8,7 @@ from torch import nn
 
 from pruning.schedule import Schedule
 from retrieval.images import UnreadableImagesError
+from tracking.format_version import UnknownFormatError
 from tracking.limits import Limits
 from tracking.record import EpochPoint
 from trainables.folder import LeaseLostError, TrialFolder
@@ -83,6 +84,7 @@ class ScriptedTrial(RayTrial):
         (FloatingPointError("training diverged"), True),
         (ValueError("a ratio that cannot be"), True),
         (UnreadableImagesError([Path("a.jpg")]), False),
+        (UnknownFormatError("a checkpoint of format version 2"), False),
         (FileNotFoundError("no trained baseline"), False),
         (OSError(28, "No space left on device"), False),
         (RuntimeError("CUDA out of memory"), False),

@@ -157,6 +157,19 @@ def test_an_extraction_that_was_killed_goes_on_where_it_was(tiny_settings, tiny_
     assert found.map == evaluator.evaluate(tiny_baseline.delivered(), queries).map
 
 
+def test_the_dense_network_is_loaded_once_however_often_its_gallery_is_searched(asymmetric, monkeypatch):
+    settings, baseline = asymmetric
+    loaded = []
+    delivered = Baseline.delivered
+    monkeypatch.setattr(Baseline, "delivered", lambda self: loaded.append(self) or delivered(self))
+    evaluator, queries = QualityEvaluator(settings, baseline, CPU), open_data(settings.data).select_on
+    network = delivered(baseline)
+    evaluations = [evaluator.evaluate(network, queries) for _ in range(2)]
+    assert len(loaded) == 1
+    assert evaluations[0].more == evaluations[1].more
+    assert evaluations[0].more["map_asymmetric"] == evaluations[0].map
+
+
 def test_half_precision_is_for_gpus_alone(tiny_settings, tiny_baseline):
     """So that a bundle of a sweep on the CPU is verified against what ONNX Runtime computes, too."""
     queries = open_data(tiny_settings.data).select_on

@@ -1,14 +1,7 @@
-import json
-from dataclasses import asdict
-
 import pytest
-import torch
 
-from retrieval.networks.network import build_network
 from retrieval.runtime.latency import LatencySettings, Speedup
-from retrieval.runtime.onnx_model import to_onnx
 from trainables.speed.latency_cache import LatencyCache, Pair, pair_key, read_speed, write_speed
-from trainables.speed.meter import MeterActor
 
 SETTINGS = LatencySettings(image_size=64, pairs=25, warm_up=1)
 SPEEDUP = Speedup(dense_latency_ms=2.0, latency_ms=1.0, speedup=2.0, speedup_low=1.9, speedup_high=2.1)
@@ -23,27 +16,12 @@ def never(*ignored):
     raise AssertionError("asked for although the speed is known")
 
 
-@pytest.fixture(scope="module")
-def model() -> bytes:
-    torch.manual_seed(0)
-    return to_onnx(build_network("mini_resnet", descriptor_size=16), 64)
-
-
 def test_a_shape_is_exported_and_measured_once(tmp_path):
     pair = Pair("a shape", lambda: (b"dense", b"pruned"), SETTINGS)
     assert LatencyCache(tmp_path, measured)(pair) == SPEEDUP
     assert LatencyCache(tmp_path, never)(Pair("a shape", never, SETTINGS)) == SPEEDUP
     with pytest.raises(AssertionError):
         LatencyCache(tmp_path, never)(Pair("another shape", never, SETTINGS))
-
-
-def test_of_two_that_asked_before_either_was_measured_the_second_gets_the_firsts_measurement(tmp_path, model):
-    meter, keep = MeterActor(threads=1), tmp_path / "speeds" / "a.json"
-    first = meter.measure(model, model, SETTINGS, keep)
-    assert meter.measure(model, model, SETTINGS, keep) == first
-    assert json.loads(keep.read_text()) == asdict(first)
-    assert 0.5 < first.speedup < 2
-    assert meter.measure(model, model, SETTINGS, None) != first
 
 
 def test_a_damaged_speed_is_measured_again(tmp_path):
