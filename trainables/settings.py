@@ -39,16 +39,23 @@ class DataSettings(Settings):
     """[data]: where the images are, and at which size they are read.
 
     `train`, `select_on` and `report_on` are data sets below `root`: each a folder whose format is recognised, or a
-    table (see `retrieval.datasets.format.Source`). The search sees `select_on` alone; `report_on` scores the finished
-    front.
+    table (see `retrieval.datasets.format.Source`).
+
+    Attributes:
+        root: folder of the data sets.
+        train: training images.
+        select_on: validation split, by which the search selects.
+        report_on: test split, on which only the finished front is scored.
+        image_size: longer side in pixels at most, or [height, width] exactly.
+        training_size: the same for training; None: image_size.
     """
 
     root: Path
     train: Source = Source(path="train")
     select_on: Source = Source(path="val")
     report_on: Source = Source(path="test")
-    image_size: Size = Field(description="longer side in pixels at most, or [height, width] exactly")
-    training_size: Size | None = Field(default=None, description="None: image_size")
+    image_size: Size
+    training_size: Size | None = None
 
     @field_validator("train", "select_on", "report_on", mode="before")
     @classmethod
@@ -63,12 +70,19 @@ class DataSettings(Settings):
 
 
 class DescriptorSettings(Settings):
-    """[descriptor]: how the network's output is processed before it is compared; delivered as part of the network."""
+    """[descriptor]: how the network's output is processed before it is compared; delivered as part of the network.
 
-    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1, description="of the image, descriptors averaged")
+    Attributes:
+        scales: of the image; the descriptors at all scales are averaged.
+        whitening: "pca", or "lw", which is learned from pairs of matching images.
+        size: of the whitened descriptor; None keeps the network's.
+        images: training images that the whitening is fitted to.
+    """
+
+    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     whitening: Literal["none", "pca", "lw"] = "none"
-    size: int | None = Field(default=None, ge=1, description="of the whitened descriptor; None: as it was")
-    images: int = Field(default=5000, ge=2, description="training images that the whitening is fitted on")
+    size: int | None = Field(default=None, ge=1)
+    images: int = Field(default=5000, ge=2)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -84,15 +98,19 @@ class DescriptorSettings(Settings):
 class EvaluationSettings(Settings):
     """[evaluation]: how descriptors are compared.
 
-    With `gallery = "dense"` the pruned network's queries are also ranked against a gallery that the dense one described
-    (`map_asymmetric`), and it keeps the dense network's whitening, since both must live in one space. `index` is a
-    faiss factory string; anything but "Flat" reports `index_bytes` and `search_ms`.
+    Attributes:
+        gallery: with "dense" the pruned network's queries are also ranked against a gallery that the dense network
+            described (`map_asymmetric`), and the pruned network keeps the dense one's whitening, because both must
+            describe images in the same space.
+        index: a faiss factory string; any but "Flat" is approximate and reports `index_bytes` and `search_ms`.
+        batch_size: images that are described at once.
+        autocast: half precision on a GPU.
     """
 
     gallery: Literal["own", "dense"] = "own"
     index: str = "Flat"
     batch_size: int = Field(default=64, ge=1)
-    autocast: bool = Field(default=False, description="half precision on a GPU")
+    autocast: bool = False
 
     def half_on(self, device: torch.device) -> bool:
         """Return whether descriptors are computed in half precision on this device."""
@@ -100,14 +118,23 @@ class EvaluationSettings(Settings):
 
 
 class NetworkSettings(Settings):
-    """The dense network, as `retrieval.networks.network.build_network` takes it."""
+    """[network]: the dense network, as `retrieval.networks.network.build_network` takes it.
+
+    Attributes:
+        name: of the backbone.
+        pooling: from feature maps to one vector.
+        descriptor_size: of a projection behind the pooling; None adds no projection.
+        head: "reid" adds a neck and, for training, a classifier.
+        weights: that the training starts from: "random", "imagenet", or a file.
+        unit_pooled: unit length before the projection, as in cirtorch.
+    """
 
     name: str
     pooling: str = "gem"
     descriptor_size: int | None = Field(default=None, ge=1)
-    head: Literal["plain", "reid"] = Field(default="plain", description="reid: a neck, and a classifier to train with")
-    weights: str | None = Field(default=None, description='"random", "imagenet", or a file')
-    unit_pooled: bool = Field(default=False, description="unit length before the projection, as in cirtorch")
+    head: Literal["plain", "reid"] = "plain"
+    weights: str | None = None
+    unit_pooled: bool = False
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -173,28 +200,56 @@ class LossSettings(_DeclaredLossOptions):
 
 
 class TrainingSettings(Settings):
-    """How the dense network is trained: AdamW with a cosine learning rate, in steps, never in seconds."""
+    """[dense]: how the dense network is trained: AdamW with a cosine learning rate, in steps, never in seconds.
 
-    epochs: int = Field(ge=0, description="0: the weights that it starts from are trained")
-    steps_per_epoch: int | None = Field(default=None, ge=1, description="None: once through the training set")
-    batch_size: int = Field(default=64, ge=1, description="images, or tuples where the loss takes those")
+    Attributes:
+        epochs: 0 trains nothing: the initial weights, which `weights` names, are trained already.
+        steps_per_epoch: None goes once through the training set.
+        batch_size: images, or tuples where the loss takes those.
+        learning_rate: at the first step.
+        weight_decay: of AdamW.
+        seed: of the initial weights and the batches.
+    """
+
+    epochs: int = Field(ge=0)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     seed: int = Field(default=0, ge=0)
 
 
 class FinetuneSettings(Settings):
-    """How a trial trains; its epochs and learning rate stand in its Schedule."""
+    """How a trial trains; its epochs and learning rate are in its Schedule.
+
+    Attributes:
+        steps_per_epoch: None goes once through the training set.
+        batch_size: images, or tuples where the loss takes those.
+        weight_decay: of AdamW.
+        recalibration_steps: batches that BatchNorm's statistics are measured on after a cut.
+        seed: of the batches.
+    """
 
     steps_per_epoch: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=1, description="images, or tuples where the loss takes those")
+    batch_size: int = Field(default=64, ge=1)
     weight_decay: float = Field(default=1e-4, ge=0)
-    recalibration_steps: int = Field(default=10, ge=1, description="batches that BatchNorm is measured on after a cut")
+    recalibration_steps: int = Field(default=10, ge=1)
     seed: int = Field(default=0, ge=0)
 
 
 class TrialSettings(Settings):
-    """All that a trial needs besides its Schedule."""
+    """All that a trial needs besides its Schedule: sections of the sweep file.
+
+    Attributes:
+        data: the images.
+        network: the dense network.
+        dense: its training.
+        finetune: the training of trials.
+        latency: how speed is measured.
+        loss: of all trainings.
+        descriptor: scales and whitening.
+        evaluation: how descriptors are compared.
+    """
 
     data: DataSettings
     network: NetworkSettings

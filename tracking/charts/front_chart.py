@@ -12,10 +12,10 @@ from tracking.charts.style import (
     INK,
     MUTED,
     RULE,
-    Look,
+    MethodStyle,
     cost_axis,
     has_staircase,
-    method_looks,
+    method_styles,
     quality_axis,
     shown_value,
 )
@@ -33,18 +33,18 @@ _ALWAYS_SHOWN = ("speedup", "mac_ratio", *_COSTS_SHOWN)
 def interactive_chart(front: Front) -> go.Figure:
     """Draw the dense network, the front and its staircase, the dominated trials faded, and the test scores."""
     figure = go.Figure()
-    looks = method_looks(front)
+    styles = method_styles(front)
     if has_staircase(front) and len(front.members()) > 1:
         figure.add_trace(_staircase(front))
-    for method, look in looks.items():
+    for method, style in styles.items():
         points = [point for point in front.points if point.method == method]
         members = [point for point in points if point.on_front]
         if dominated := [point for point in points if not point.on_front]:
-            figure.add_trace(_trials(dominated, front, look, legend=not members))
+            figure.add_trace(_trials(dominated, front, style, legend=not members))
         if members:
-            figure.add_trace(_trials(members, front, look, legend=True))
+            figure.add_trace(_trials(members, front, style, legend=True))
         if tested := [point for point in members if _test(front) in point.metrics]:
-            figure.add_trace(_test_scores(tested, front, look))
+            figure.add_trace(_test_scores(tested, front, style))
     if any(_test(front) in metrics for metrics in (front.dense, *(p.metrics for p in front.members()))):
         figure.add_trace(_test_legend(front))
     if front.quality in front.dense:
@@ -77,25 +77,25 @@ def _staircase(front: Front) -> go.Scatter:
     )
 
 
-def _trials(points: Sequence[FrontPoint], front: Front, look: Look, legend: bool) -> go.Scatter:
+def _trials(points: Sequence[FrontPoint], front: Front, style: MethodStyle, legend: bool) -> go.Scatter:
     on_front = points[0].on_front
     return go.Scatter(
         **_coordinates(points, front),
-        error_y=_interval_bars(points, front, look.colour, width=1.6 if on_front else 1),
+        error_y=_interval_bars(points, front, style.colour, width=1.6 if on_front else 1),
         mode="markers+text" if on_front else "markers",
         text=[f" {point.number}" for point in points],
         textposition="top right",
         textfont={"size": 11, "color": INK},
         marker={
-            "color": look.colour,
-            "symbol": look.marker,
+            "color": style.colour,
+            "symbol": style.marker,
             "size": 12 if on_front else 8,
             "line": {"color": "white", "width": 1.2},
         },
         opacity=1 if on_front else _FADED,
         hovertext=[_hover_text(point, front) for point in points],
         hoverinfo="text",
-        hoverlabel={"bordercolor": look.colour},
+        hoverlabel={"bordercolor": style.colour},
         name=escape(points[0].method),
         legendgroup=escape(points[0].method),
         showlegend=legend,
@@ -114,18 +114,18 @@ def _interval_bars(points: Sequence[FrontPoint], front: Front, colour: str, widt
     }
 
 
-def _test_scores(points: Sequence[FrontPoint], front: Front, look: Look) -> go.Scatter:
+def _test_scores(points: Sequence[FrontPoint], front: Front, style: MethodStyle) -> go.Scatter:
     return go.Scatter(
         x=[shown_value(point.metrics, front.cost) for point in points],
         y=[shown_value(point.metrics, _test(front)) for point in points],
         mode="markers",
-        marker={"color": look.colour, "symbol": f"{look.marker}-open", "size": 11, "line": {"width": 1.8}},
+        marker={"color": style.colour, "symbol": f"{style.marker}-open", "size": 11, "line": {"width": 1.8}},
         hovertext=[
             f"<b>Trial {point.number}</b> · {escape(point.method)}<br>{_score(point.metrics, _test(front))}"
             for point in points
         ],
         hoverinfo="text",
-        hoverlabel={"bordercolor": look.colour},
+        hoverlabel={"bordercolor": style.colour},
         legendgroup=escape(points[0].method),
         showlegend=False,
     )

@@ -12,10 +12,10 @@ from tracking.charts.style import (
     INK,
     MUTED,
     RULE,
-    Look,
+    MethodStyle,
     cost_axis,
     has_staircase,
-    method_looks,
+    method_styles,
     quality_axis,
     shown_value,
 )
@@ -48,42 +48,42 @@ def front_figure(front: Front) -> Figure:
             linewidth=1.2,
             zorder=1,
         )
-    for method, look in method_looks(front).items():
-        _draw_method(axes, front, [point for point in front.points if point.method == method], look, method)
+    for method, style in method_styles(front).items():
+        _draw_method(axes, front, [point for point in front.points if point.method == method], style, method)
     _draw_dense(axes, front)
     _dress(axes, front)
     return figure
 
 
-def _draw_method(axes: Axes, front: Front, points: list[FrontPoint], look: Look, method: str) -> None:
+def _draw_method(axes: Axes, front: Front, points: list[FrontPoint], style: MethodStyle, method: str) -> None:
     dominated = [point for point in points if not point.on_front]
     members = [point for point in points if point.on_front]
     if dominated:
-        _draw_points(axes, front, dominated, look, None if members else method, alpha=0.28, size=5.5)
+        _draw_points(axes, front, dominated, style, None if members else method, alpha=0.28, size=5.5)
     if members:
-        _draw_points(axes, front, members, look, method, alpha=1, size=8)
+        _draw_points(axes, front, members, style, method, alpha=1, size=8)
     if tested := [point for point in members if f"test_{front.quality}" in point.metrics]:
         axes.plot(
             [shown_value(point.metrics, front.cost) for point in tested],
             [shown_value(point.metrics, f"test_{front.quality}") for point in tested],
-            look.matplotlib_marker,
+            style.matplotlib_marker,
             markersize=7,
             markerfacecolor="none",
-            markeredgecolor=look.colour,
+            markeredgecolor=style.colour,
             zorder=4,
         )
 
 
 def _draw_points(
-    axes: Axes, front: Front, points: list[FrontPoint], look: Look, label: str | None, alpha: float, size: float
+    axes: Axes, front: Front, points: list[FrontPoint], style: MethodStyle, label: str | None, alpha: float, size: float
 ) -> None:
     reaches = ([interval_reach(point.metrics, front.quality, end) for point in points] for end in ("low", "high"))
     axes.errorbar(
         [shown_value(point.metrics, front.cost) for point in points],
         [shown_value(point.metrics, front.quality) for point in points],
         yerr=list(reaches),
-        fmt=look.matplotlib_marker,
-        color=look.colour,
+        fmt=style.matplotlib_marker,
+        color=style.colour,
         alpha=alpha,
         markersize=size,
         markeredgecolor="white",

@@ -4,7 +4,7 @@ from html import escape
 from string import Template
 
 from tracking.charts.offline_page import key_figures, offline_page
-from tracking.charts.style import device, method_looks
+from tracking.charts.style import device, method_styles
 from tracking.charts.table import front_columns, front_rows
 from tracking.front import Front
 from tracking.record import METRICS
@@ -79,7 +79,7 @@ def _reference(front: Front) -> str:
 
 
 def _table_rows(front: Front) -> str:
-    colours = {method: look.colour for method, look in method_looks(front).items()}
+    colours = {method: style.colour for method, style in method_styles(front).items()}
     columns = front_columns(front)
     return "\n".join(_table_row(columns, row, colours) for row in front_rows(front))
 

@@ -15,7 +15,7 @@ _SPEEDUP_AXIS = "speedup over dense (ONNX Runtime, 1 thread, batch 1; ratio of m
 
 
 @dataclass(frozen=True)
-class Look:
+class MethodStyle:
     """Colour and marker of one method.
 
     Attributes:
@@ -30,24 +30,24 @@ class Look:
 
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-_LOOKS = {
-    "plfp": Look("#0072b2", "circle", "o"),
-    "l1": Look("#d55e00", "square", "s"),
-    "fpgm": Look("#009e73", "diamond", "D"),
+_METHOD_STYLES = {
+    "plfp": MethodStyle("#0072b2", "circle", "o"),
+    "l1": MethodStyle("#d55e00", "square", "s"),
+    "fpgm": MethodStyle("#009e73", "diamond", "D"),
 }
-_OTHER_LOOKS = (
-    Look("#cc79a7", "triangle-up", "^"),
-    Look("#b58900", "triangle-down", "v"),
-    Look("#56b4e9", "cross", "P"),
+_OTHER_STYLES = (
+    MethodStyle("#cc79a7", "triangle-up", "^"),
+    MethodStyle("#b58900", "triangle-down", "v"),
+    MethodStyle("#56b4e9", "cross", "P"),
 )
 
 
-def method_looks(front: Front) -> dict[str, Look]:
-    """Return a look for each method of the front; the methods we know come first and always look the same."""
+def method_styles(front: Front) -> dict[str, MethodStyle]:
+    """Return a style for each method of the front; known methods come first and always have the same style."""
     present = {point.method for point in front.points}
-    others = sorted(present - _LOOKS.keys())
-    looks = {method: look for method, look in _LOOKS.items() if method in present}
-    return looks | dict(zip(others, itertools.cycle(_OTHER_LOOKS), strict=False))
+    others = sorted(present - _METHOD_STYLES.keys())
+    styles = {method: style for method, style in _METHOD_STYLES.items() if method in present}
+    return styles | dict(zip(others, itertools.cycle(_OTHER_STYLES), strict=False))
 
 
 def has_staircase(front: Front) -> bool:
