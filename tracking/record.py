@@ -260,9 +260,9 @@ METRICS: dict[str, Metric] = {
 }
 """Every metric by its key, which is the same in records, fronts, tables and MLflow.
 
-A metric is added by its row here and the function that computes it: `counted` where the costs of the two networks say
-it all, else what reports it under this key (`retrieval.evaluation.evaluate` for the figures of a protocol). With
-`reported_by` it can be an objective.
+To add a metric, write its row here and the function that computes it: as `counted` where it follows from the counted
+costs of the two networks; else in the code that reports it under this key, which is `retrieval.evaluation.evaluate` for
+the metrics of a protocol (whose rows are in `_QUALITIES`). A metric with `reported_by` can be an objective.
 """
 
 

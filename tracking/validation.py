@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line that a person can act on."""
+"""Errors of pydantic as one line that a person can act on."""
 
 import textwrap
 from typing import Any, get_args

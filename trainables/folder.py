@@ -105,12 +105,12 @@ class TrialFolder:
             (self.path / unfinished).unlink(missing_ok=True)
 
     def note_error(self, message: str) -> None:
-        """Keep what went wrong in an attempt, in place of what an earlier one left."""
+        """Write the error of an attempt to a file, in place of that of an earlier attempt."""
         write_atomically(self.path / "last_error", message)
         self.trace.unlink(missing_ok=True)
 
     def last_error(self) -> str | None:
-        """Return what went wrong in the last attempt, or None."""
+        """Return the error of the last attempt, or None."""
         if hung := hangs(self.trace):
             return f"{hung[-1]} (the whole trace is in {self.trace})"
         path = self.path / "last_error"

@@ -1,4 +1,4 @@
-"""What Ray gave to the running task or actor, and where it runs."""
+"""The cores, the device and the node of the running task or actor, as Ray assigned them."""
 
 import ray
 import torch

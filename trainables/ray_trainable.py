@@ -82,7 +82,7 @@ class RayTrial(tune.Trainable):
         limits: Limits,
         step_timeout_s: float | None,
     ) -> None:
-        """Do what the setup of every kind of trial needs."""
+        """Prepare what every kind of trial needs."""
         self._sweep_folder, self._measure = storage, measure
         self._limits, self._step_timeout_s = limits, step_timeout_s
         self.reset_config(config)
@@ -207,5 +207,5 @@ def is_own_fault(error: Exception) -> bool:
 
 
 def _last_result(record: TrialRecord) -> dict[str, Any]:
-    """Return what Tune is told about an ended trial."""
+    """Return the last result of an ended trial, for Tune."""
     return {**record.metrics, "done": True, "status": record.status}

@@ -57,7 +57,7 @@ class Probe(Settings):
         return {**self.model_dump(exclude={"hyperparameters"}), **self.hyperparameters}
 
     def schedule(self, group_id: str, ratio: float) -> Schedule:
-        """Only this group, at this ratio. Its epochs and learning rate say nothing: no trial runs it."""
+        """Return a schedule of this group alone, at this ratio; no trial runs it, so its epochs have no meaning."""
         return Schedule(
             method=self.method,
             ratios={group_id: ratio},

@@ -25,7 +25,7 @@ Cut = Callable[[nn.Module, Plan], nn.Module]
 
 @dataclass(frozen=True)
 class StageSetup:
-    """What the stages of one trial have in common.
+    """The values that the stages of one trial share.
 
     Attributes:
         groups: of the dense network.

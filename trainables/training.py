@@ -13,7 +13,7 @@ from retrieval.training.losses.base import Loss
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What all trainings of one trial, or of one dense network, have in common.
+    """The values that all trainings of one trial, or of one dense network, share.
 
     Attributes:
         loss: is trained along with the network.

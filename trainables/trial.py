@@ -222,7 +222,7 @@ class Trial:
         return cut(network, plan, example, open_descriptor=self.schedule.open_descriptor)
 
     def _cut_loss(self, plan: Plan) -> None:
-        """Where the descriptor's own group was cut, take the same columns off the loss's class directions."""
+        """Take off the loss's class directions the columns that a cut took off the descriptor."""
         for group in self.groups:
             if group.descriptor and group.id in plan and self._loss.descriptor_size == group.width:
                 self._loss.keep_(plan[group.id])

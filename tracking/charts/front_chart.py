@@ -132,7 +132,7 @@ def _test_scores(points: Sequence[FrontPoint], front: Front, style: MethodStyle)
 
 
 def _test_legend(front: Front) -> go.Scatter:
-    """One grey, hollow entry in the legend that stands for the test scores of every method."""
+    """Return one grey, hollow entry of the legend that stands for the test scores of every method."""
     marker = {"color": MUTED, "symbol": "circle-open", "size": 11, "line": {"width": 1.8}}
     return go.Scatter(
         x=[None], y=[None], mode="markers", marker=marker, name=METRICS[_test(front)].label, hoverinfo="skip"

@@ -191,7 +191,7 @@ class RecordedTable:
         return {**self._cost_model.metrics(schedule), "speedup": speedup}
 
     def curve(self, schedule: Schedule) -> tuple[EpochPoint, ...]:
-        """All epochs of a trial, as recorded or as predicted."""
+        """Return all epochs of a trial, as recorded or as predicted."""
         recorded = self._by_key.get(_key(schedule))
         return recorded.curve if recorded is not None else self._predicted(schedule)
 

@@ -35,7 +35,13 @@ class Fault:
     attempts: int = 1
 
     def happen(self, folder: Path) -> None:
-        """Happen, unless as many attempts have met the fault; counted in a file, because a killed worker forgets."""
+        """Raise, hang or kill this process, unless as many attempts have met the fault before.
+
+        A file counts the attempts, because a killed worker forgets them.
+
+        Args:
+            folder: of the trial.
+        """
         path = folder / f"fault-{self.kind}-{self.epoch}"
         before = int(path.read_text()) if path.is_file() else 0
         if before >= self.attempts:
