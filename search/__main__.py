@@ -188,17 +188,16 @@ def space(
 
     Example: python -m search space search/sweeps/demo.toml --data data/mini
     """
-    from search.build import build_groups, build_space, unmeasured
+    from search.build import build_groups, build_space, lines_without_a_map
     from search.cli.space_table import space_summary, space_table
     from search.config import load_config
 
     console = Console()
     with input_is_checked():
         config = load_config(file, data=data, overrides=overrides or ())
-        groups = build_groups(config)
-        found = build_space(config, groups)
-    console.print(space_table(found))
-    for line in (*space_summary(found), *unmeasured(config, groups)):
+        varied = build_space(config, build_groups(config))
+    console.print(space_table(varied))
+    for line in (*space_summary(varied), *lines_without_a_map(config, varied)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -220,7 +219,7 @@ def sensitivity(
     from search.driver.environment import prepare_ray
 
     prepare_ray(address)
-    from search.build import build_groups
+    from search.build import build_groups, build_space
     from search.config import load_config
     from search.driver.cluster import connected, trial_slots_for
     from search.sensitivity import draw_map
@@ -229,12 +228,12 @@ def sensitivity(
     console = Console()
     with input_is_checked():
         config = load_config(file, data=data, overrides=overrides or ())
-        groups = build_groups(config)
+        space = build_space(config, build_groups(config))
         if find_baseline(config.trial_settings, baselines.resolve()) is None:
             raise ValueError(f"the dense network of {file} is not in {baselines}: `train {file}` trains it")
     with input_is_checked(), connected(address):
         trial_slots_for(config.resources)
-        draw_map(config, groups, baselines.resolve(), out, console)
+        draw_map(config, space, baselines.resolve(), out, console)
 
 
 @app.command()

@@ -1,39 +1,43 @@
-"""The parts of a sweep, put together from its configuration: groups, space, counted costs, rungs, the searcher."""
+"""The parts of a sweep, built from its configuration: groups, space, counted costs, successive halving, the searcher.
 
-import copy
+Space and costs are built once, before anything trains (`build_problem`). What the dense network's training and the
+sensitivity map change afterwards is three fields of the space, which `measured_problem` replaces.
+"""
+
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from pruning.allocation import Ranking
+from torch import nn
+
 from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from pruning.predicted_cost import CostModel
 from pruning.schedule import Schedule
 from search.config import SweepConfig
+from search.context import SearchProblem, SweepContext
 from search.halving.successive_halving import SuccessiveHalving
 from search.sensitivity import groups_to_measure
 from search.study.constraints import check_reachable
 from search.study.initial_points import Point
-from search.study.proposals import Costs
 from search.study.samplers import check_sampler
-from search.study.searcher import StudySearcher, never_stopped
+from search.study.search_spec import Costs, SearchSpec, stops_no_trial
+from search.study.searcher import StudySearcher
+from spaces.preset import Preset
 from spaces.space import Space, rank_filters
 from spaces.space_transfer import project
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivityMap
 from trainables.baseline import Baseline, build_dense, dense_groups
 from trainables.data import open_data
-from trainables.delivery import drop_training_head_
-from trainables.pruned_shape import cost_model
-from trainables.settings import example_image, tracing_image
+from trainables.pruned_shape import untrained_cost_model
 
 Groups = tuple[PrunableGroup, ...]
 
 
 def build_groups(config: SweepConfig) -> Groups:
-    """The groups of the dense network, which need not be trained.
+    """Return the groups of the dense network, which need not be trained.
 
     Raises:
         ValueError: the network cannot be pruned as the file says.
@@ -48,63 +52,83 @@ def build_groups(config: SweepConfig) -> Groups:
     return groups
 
 
-def build_space(
-    config: SweepConfig, groups: Groups, baseline: Baseline | None = None, sensitivity: SensitivityMap | None = None
-) -> Space:
-    """The space of the sweep.
-
-    Args:
-        config: of the sweep.
-        groups: of the dense network.
-        baseline: what a global allocation ranks the filters of; None while it is not trained: an untrained one.
-        sensitivity: None without a map, or while it is not measured.
-    """
-    preset = config.space.resolve()
-    ranking: Ranking = {}
-    if "global" in preset.allocation:
-        ranking = rank_filters(preset, baseline.network() if baseline else _untrained(config), groups)
-    return Space(
-        groups,
-        preset,
-        config.finetune.epochs,
-        config.finetune.learning_rate,
-        ranking,
-        sensitivity=sensitivity.ranks() if sensitivity else {},
-        highest=sensitivity.highest(config.sensitivity.keep) if sensitivity else {},
-    )
-
-
-def build_costs(config: SweepConfig, groups: Groups, baseline: Baseline | None = None) -> CostModel:
-    """The counted costs of whatever the space proposes.
-
-    Args:
-        config: of the sweep.
-        groups: of the dense network.
-        baseline: None while it is not trained; its scales and its whitening are left out then.
-    """
-    if baseline is not None:
-        return cost_model(baseline, groups)
-    size = config.trial_settings.data.image_size
-    untrained = _untrained(config)
-    delivered = drop_training_head_(copy.deepcopy(untrained))
-    return CostModel.of(untrained, groups, example_image(size), delivered=delivered, probe_NCHW=tracing_image(size))
-
-
-def check_search(config: SweepConfig, space: Space, costs: CostModel) -> None:
-    """Refuse, before anything trains, what no search could do.
+def build_problem(config: SweepConfig) -> SearchProblem:
+    """Build the space and the costs of a sweep, and refuse, before anything trains, what no search could do.
 
     Raises:
-        ValueError: the sampler does not suit the space, the budget ends before the first trial, the limits exclude
-            every network, or there are more brackets than rungs.
+        ValueError: the network cannot be pruned as the file says, the sampler does not suit the space, the budget ends
+            before the first trial, the limits exclude every network, or there are more brackets than rungs.
     """
-    check_sampler(config.search.sampler, space)
-    config.search.budget.check_longest(space.longest_trial)
-    check_reachable(space, costs.metrics, config.limits)
-    build_halving(config, space, Path())
+    groups = build_groups(config)
+    network = _untrained(config)
+    problem = SearchProblem(build_space(config, groups, network), build_costs(config, groups, network))
+    check_sampler(config.search.sampler, problem.space)
+    config.search.budget.check_longest(problem.space.longest_trial)
+    check_reachable(problem.space, problem.costs.metrics, config.limits)
+    build_halving(config, problem.space, Path())
+    return problem
+
+
+def build_space(config: SweepConfig, groups: Groups, network: nn.Module | None = None) -> Space:
+    """Return the space of the sweep as it is before anything is measured.
+
+    Args:
+        config: of the sweep.
+        groups: of the dense network.
+        network: the network whose filters a global allocation ranks, trained or not; None builds an untrained one
+            where it is needed.
+    """
+    space = Space(groups, config.space.resolve(), config.finetune.epochs, config.finetune.learning_rate)
+    if not _ranks_filters(space.preset):
+        return space
+    return _ranked(space, network or _untrained(config))
+
+
+def build_costs(config: SweepConfig, groups: Groups, network: nn.Module) -> CostModel:
+    """Return the counted costs of whatever the space proposes.
+
+    They follow from shapes alone, and an untrained network has the shapes of the trained one, its scales and its
+    whitening included. So they are final before the dense network is trained.
+
+    Args:
+        config: of the sweep.
+        groups: of the dense network.
+        network: the dense network, trained or not.
+    """
+    return untrained_cost_model(network, groups, config.trial_settings)
+
+
+def measured_problem(
+    config: SweepConfig, problem: SearchProblem, baseline: Baseline | None, sensitivity: SensitivityMap | None
+) -> SearchProblem:
+    """Return the problem with what was measured since it was built; the same one where nothing was.
+
+    The map gives the space a tilt and upper bounds of ratios, the trained weights another ranking of the filters.
+    Everything else stays, the costs too: they do not depend on weights.
+
+    Args:
+        config: of the sweep.
+        problem: as `build_problem` gave it.
+        baseline: the dense network; None while it is not trained.
+        sensitivity: the map; None without one, or while it is not measured.
+
+    Raises:
+        ValueError: the limits exclude every network that is left.
+    """
+    space = problem.space
+    if sensitivity is not None:
+        highest = sensitivity.highest(config.sensitivity.keep)
+        space = replace(space, sensitivity=sensitivity.ranks(), highest=highest)
+    if baseline is not None and _ranks_filters(space.preset):
+        space = _ranked(space, baseline.network())
+    if space is problem.space:
+        return problem
+    check_reachable(space, problem.costs.metrics, config.limits)
+    return replace(problem, space=space)
 
 
 def build_halving(config: SweepConfig, space: Space, storage: Path) -> SuccessiveHalving | None:
-    """The rungs of the sweep, kept in its folder; None when no trial ends early."""
+    """Return the successive halving of the sweep, kept in its folder; None when no trial ends early."""
     chosen = config.scheduler
     if chosen.name == "none":
         return None
@@ -118,60 +142,45 @@ def build_halving(config: SweepConfig, space: Space, storage: Path) -> Successiv
     )
 
 
-def build_searcher(
-    config: SweepConfig,
-    storage: Path,
-    space: Space,
-    costs: CostModel,
-    sensitivity: SensitivityMap | None,
-    *,
-    concurrent: int,
-    warm: Sequence[Point] = (),
-    rungs: SuccessiveHalving | None = None,
-    dense: Mapping[str, float] | None = None,
-) -> StudySearcher:
-    """What proposes the trials of the sweep; see `search.study.searcher.StudySearcher` for the arguments not named
-    here.
+def build_searcher(context: SweepContext, halving: SuccessiveHalving | None = None) -> StudySearcher:
+    """Return what proposes the trials of the sweep.
 
     Args:
-        config: of the sweep.
-        storage: its folder, or another one for a rehearsal.
-        space: see `build_space`.
-        costs: see `build_costs`.
-        sensitivity: as in `build_space`; it proposes first points.
-        concurrent: how many trials may run at once.
-        warm: points of a former sweep.
-        rungs: see `build_halving`.
-        dense: needed where the budget has a stop.
+        context: of the sweep.
+        halving: see `build_halving`; the searcher asks it which trials it has stopped.
     """
+    config, problem = context.config, context.problem
+    costs = problem.costs.metrics
+    mapped = mapped_points(problem.space, context.sensitivity, costs, config.sensitivity.targets)
     return StudySearcher(
-        storage,
-        space,
-        objectives=config.search.objectives,
-        budget=config.search.budget,
-        concurrent=concurrent,
-        sampler=config.search.sampler,
-        seed=config.search.seed,
-        max_failures=config.search.max_failures,
-        costs=costs.metrics,
-        limits=config.limits,
-        first_points=mapped_points(space, sensitivity, costs.metrics, config.sensitivity.targets),
-        warm=warm,
-        was_stopped=rungs.stopped if rungs else never_stopped,
-        dense=dense,
+        SearchSpec(
+            storage=context.storage,
+            space=problem.space,
+            costs=costs,
+            objectives=config.search.objectives,
+            budget=config.search.budget,
+            concurrent=context.slots,
+            sampler=config.search.sampler,
+            seed=config.search.seed,
+            max_failures=config.search.max_failures,
+            limits=config.limits,
+            first_points=(*context.warm, *mapped),
+            was_stopped=halving.stopped if halving else stops_no_trial,
+            dense=context.dense,
+        )
     )
 
 
-def is_mapped(config: SweepConfig, groups: Groups) -> bool:
-    """Whether the sweep measures a sensitivity map first."""
-    return config.sensitivity.enabled and bool(groups_to_measure(config, groups))
+def measures_a_map(config: SweepConfig, space: Space) -> bool:
+    """Return whether the sweep measures a sensitivity map before it searches."""
+    return config.sensitivity.enabled and bool(groups_to_measure(space))
 
 
-def unmeasured(config: SweepConfig, groups: Groups) -> list[str]:
-    """What a space without its sensitivity map does not show yet, in words."""
-    if not is_mapped(config, groups):
+def lines_without_a_map(config: SweepConfig, space: Space) -> list[str]:
+    """Return, as lines for a person, what the sensitivity map will add to a space; none where none is measured."""
+    if not measures_a_map(config, space):
         return []
-    low, high = config.space.resolve().tilt
+    low, high = space.preset.tilt
     tilt = f"the dimension tilt ({low:g} to {high:g}), " if high > low else ""
     return [f"a sweep measures the sensitivity of each group first: that adds {tilt}bounds of ratios, and first points"]
 
@@ -179,9 +188,16 @@ def unmeasured(config: SweepConfig, groups: Groups) -> list[str]:
 def mapped_points(
     space: Space, sensitivity: SensitivityMap | None, costs: Costs, targets: Sequence[float]
 ) -> list[Point]:
-    """What the sensitivity map proposes to try first: for each target, the groups that give most for least.
+    """Return the points that the sensitivity map proposes to try first: for each target, the cheapest ratios.
 
-    Methods take turns, after the one that climbs the ladder: none of them knows yet which one suits the network.
+    Methods take turns, starting after the one that climbs the space's ladder: nothing is known yet about which method
+    suits the network.
+
+    Args:
+        space: with the map's ranks and bounds.
+        sensitivity: the map; None gives no points.
+        costs: the counted costs of a schedule.
+        targets: divisors of the dense network's multiply-adds.
     """
     if sensitivity is None:
         return []
@@ -198,12 +214,21 @@ def mapped_points(
         )
         return costs(schedule)["macs"]
 
-    found = sensitivity.greedy(macs, targets)
+    ratios_by_target = sensitivity.greedy(macs, targets)
     turns = itertools.islice(itertools.cycle(methods), 1, None)
-    return [project(space, ratios, method).params for ratios, method in zip(found, turns, strict=False)]
+    return [project(space, ratios, method).params for ratios, method in zip(ratios_by_target, turns, strict=False)]
 
 
-def _untrained(config: SweepConfig) -> Any:
+def _ranks_filters(preset: Preset) -> bool:
+    return "global" in preset.allocation
+
+
+def _ranked(space: Space, network: nn.Module) -> Space:
+    return replace(space, ranking=rank_filters(space.preset, network, space.groups))
+
+
+def _untrained(config: SweepConfig) -> nn.Module:
+    """Build the dense network without loading or fetching weights."""
     settings = config.trial_settings
     network = settings.network.model_copy(update={"weights": None})
     return build_dense(network, len(open_data(settings.data).train.classes)).eval()

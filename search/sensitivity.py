@@ -5,7 +5,7 @@ on, and another sweep over the same dense network, data and settings finds it ma
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 from rich.console import Console
-from rich.progress import Progress
 
 from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from search.config import SweepConfig
 from search.errors import FailedError
+from search.terminal import ShowProgress, progress_bar, say
 from spaces.space import Space
 from tracking.charts.write import write_sensitivity
 from tracking.record import METRICS
@@ -36,42 +36,36 @@ from trainables.sensitivity import (
 )
 from trainables.settings import TrialSettings
 
-# Called with how many groups are measured, and of how many.
-Counted = Callable[[int, int], None]
 
-
-def groups_to_measure(config: SweepConfig, groups: Sequence[PrunableGroup]) -> tuple[PrunableGroup, ...]:
-    """The groups that a trial may take channels from, in network order; none where no method of the space does."""
-    preset = config.space.resolve()
-    if not _channel_methods(config):
-        return ()
-    return Space(tuple(groups), preset, config.finetune.epochs, config.finetune.learning_rate).free_groups
+def groups_to_measure(space: Space) -> tuple[PrunableGroup, ...]:
+    """Return the groups that a trial may take channels from, in network order; none where no method removes any."""
+    return space.free_groups if _channel_methods(space) else ()
 
 
 def sensitivity_map(
     config: SweepConfig,
-    groups: Sequence[PrunableGroup],
+    space: Space,
     baselines: Path,
     notice: Callable[[str], None],
-    progress: Counted = lambda done, total: None,
+    progress: ShowProgress = lambda done, total: None,
 ) -> SensitivityMap:
     """Measure what has not been measured before, on as much of the cluster as there is, and put the map together.
 
     Args:
         config: of the sweep; [sensitivity] names the ratios, the first objective is the quality.
-        groups: of the dense network, which must be trained.
-        baselines: where it is kept.
-        notice: is given a line for each group that was measured.
-        progress: see `Counted`.
+        space: of the sweep, before it has a map.
+        baselines: where the dense network is kept, which must be trained.
+        notice: called with a line for each group that was measured.
+        progress: called with how many groups are measured, and of how many.
 
     Raises:
         ValueError: no group may lose channels.
         FailedError: a group could not be measured; names it and says why.
     """
-    free = groups_to_measure(config, groups)
+    free = groups_to_measure(space)
     if not free:
         raise ValueError("no trial of this sweep removes channels, so there is nothing that a sensitivity map shows")
-    settings, probe = config.trial_settings, _probe(config)
+    settings, probe = config.trial_settings, _probe(config, space)
     folder = sensitivity_folder(settings, need_baseline(settings, baselines), probe)
     options = config.resources.task_options
     kept = {group.id: before for group in free if (before := kept_group(folder, group.id)) is not None}
@@ -97,23 +91,18 @@ def sensitivity_map(
     )
 
 
-def draw_map(
-    config: SweepConfig, groups: Sequence[PrunableGroup], baselines: Path, out: Path, console: Console
-) -> SensitivityMap:
-    """Make the map as `sensitivity_map` does, with a bar, and leave it in the folder `out`, as a page too."""
+def draw_map(config: SweepConfig, space: Space, baselines: Path, out: Path, console: Console) -> SensitivityMap:
+    """Make the map as `sensitivity_map` does, showing a bar, and write it to the folder `out`, as a page too."""
 
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def notice(line: str) -> None:
+        say(console, line)
 
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("cutting each group alone", total=None)
-        found = sensitivity_map(
-            config, groups, baselines, say, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with progress_bar(console, "cutting each group alone") as progress:
+        sensitivity = sensitivity_map(config, space, baselines, notice, progress)
     out.mkdir(parents=True, exist_ok=True)
-    write_sensitivity(found, out)
-    say(f"the sensitivity of every group is in {out / 'sensitivity.html'}")
-    return found
+    write_sensitivity(sensitivity, out)
+    notice(f"the sensitivity of every group is in {out / 'sensitivity.html'}")
+    return sensitivity
 
 
 @ray.remote
@@ -131,13 +120,13 @@ def _measure_group(settings: TrialSettings, baselines: Path, group_id: str, prob
     return found
 
 
-def _channel_methods(config: SweepConfig) -> list[str]:
-    return [name for name in config.space.resolve().methods if get_method(name).removes_channels]
+def _channel_methods(space: Space) -> list[str]:
+    return [name for name in space.preset.methods if get_method(name).removes_channels]
 
 
-def _probe(config: SweepConfig) -> Probe:
+def _probe(config: SweepConfig, space: Space) -> Probe:
     """Channels are chosen by the first of the space's methods that removes any, with its plain hyperparameters."""
-    preset, method = config.space.resolve(), _channel_methods(config)[0]
+    preset, method = space.preset, _channel_methods(space)[0]
     return Probe(
         method=method,
         ratios=config.sensitivity.ratios,
@@ -149,7 +138,7 @@ def _probe(config: SweepConfig) -> Probe:
 
 
 def _measured(
-    tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: Counted
+    tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: ShowProgress
 ) -> dict[str, GroupSensitivity]:
     """Group id → its measurement, with a line for each as it comes."""
     start, before = time.monotonic(), total - len(tasks)

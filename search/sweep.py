@@ -1,50 +1,35 @@
 """A sweep from its file to its front: the way of the data, in order."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import ray
 from ray import tune
-from ray.exceptions import RayTaskError
 from rich.console import Console
-from rich.progress import Progress
 
-from search.build import (
-    Groups,
-    build_costs,
-    build_groups,
-    build_halving,
-    build_searcher,
-    build_space,
-    check_search,
-    is_mapped,
-)
+from search.build import build_halving, build_problem, build_searcher, measured_problem, measures_a_map
 from search.config import SweepConfig
+from search.context import SearchProblem, SweepContext
 from search.driver.callbacks import SweepCallback
-from search.driver.cluster import connected, trial_slots_for, whole_node
+from search.driver.cluster import connected, trial_slots_for
+from search.driver.dense_network import dense_metrics, trained_baseline
 from search.driver.progress import SweepProgress
 from search.driver.run_trials import run_trials
-from search.driver.tasks import fetch_weights, score_dense, train_dense
-from search.driver.waiting import wait_with_progress
 from search.errors import GO_ON, FailedError, input_is_checked
 from search.halving.scheduler import SuccessiveHalvingScheduler
 from search.results.final_evaluation import FinalEvaluation
 from search.sensitivity import draw_map
 from search.storage import SweepStorage
-from search.study.constraints import check_reachable
-from search.study.initial_points import Point
 from search.study.searcher import StudySearcher
-from search.warm_start import warm_points
+from search.terminal import progress_bar, say
+from search.warm_start import FormerSweep, WarmStart, read_former, warm_start_from
 from spaces.space import Space
 from tracking.charts.write import write_front
 from tracking.files import write_atomically
 from tracking.front import Front
 from tracking.mlflow_runs.store import MlflowStore
-from tracking.record import DENSE_JSON, METRICS, DenseMetrics
 from tracking.sensitivity import SensitivityMap, read_sensitivity
-from trainables.baseline import find_baseline, need_baseline
 from trainables.data import check_images, open_data
 from trainables.folder import read_records
 from trainables.ray_trainable import RayTrial
@@ -87,28 +72,26 @@ class Sweep:
         """
         with ExitStack() as stack:
             with input_is_checked():
-                groups = build_groups(self.config)
-                data = self._check_data()
-                untrained = build_space(self.config, groups)
-                check_search(self.config, untrained, build_costs(self.config, groups))
-                warm = self._warm_start(untrained)
-                self.storage.check(self.config, data)
+                former = read_former(self.warm_start) if self.warm_start else None
+                problem = build_problem(self.config)
+                fingerprint = self._check_data()
+                if former is not None:
+                    self._show(warm_start_from(former, problem.space))
+                self.storage.check(self.config, fingerprint)
                 stack.enter_context(connected(self.address))
-                places = trial_slots_for(self.config.resources)
+                slots = trial_slots_for(self.config.resources)
                 stack.enter_context(self.storage.lock())
-                self.storage.claim(self.config, data, self.baselines)
-                write_atomically(self._checked(data), "")
+                self.storage.claim(self.config, fingerprint, self.baselines)
+                write_atomically(self._checked(fingerprint), "")
                 records = read_records(self.storage.path)
-            self._train_dense()
-            dense = self._dense_metrics()
-            sensitivity = self._sensitivity(groups)
+            context = self._measure(problem, former, slots)
             meter = start_meter(self.config.latency.threads)
             store = MlflowStore(self.tracking_uri, self.config.name, self.storage.path)
-            finals = FinalEvaluation(self.config, self.storage.path, self.baselines, meter)
-            store.sync(finals.merged(records))
+            final = FinalEvaluation(self.config, self.storage.path, self.baselines, meter)
+            store.sync(final.merged(records))
             try:
-                self._search(groups, sensitivity, warm, dense, places, meter, store)
-                front = self._finish(dense, finals, store)
+                self._search(context, meter, store)
+                front = self._finish(context.dense, final, store)
             except BaseException:
                 store.close(finished=False)
                 raise
@@ -123,91 +106,41 @@ class Sweep:
         if self._checked(fingerprint).is_file():
             self._say("every image was read before: all are sound")
             return fingerprint
-        with self._bar() as progress:
-            task = progress.add_task("reading every image once")
-            count = check_images(data.images, lambda done, total: progress.update(task, completed=done, total=total))
+        with progress_bar(self.console, "reading every image once") as show:
+            count = check_images(data.images, show)
         self._say(f"{count} images read: all are sound")
         return fingerprint
 
     def _checked(self, fingerprint: str) -> Path:
-        """A file that is there when these images have all been read, by this sweep or another."""
+        """Return a file that exists when the images of this data have all been read, by this sweep or another."""
         return self.baselines / "checked" / fingerprint
 
-    def _train_dense(self) -> None:
-        """Train the dense network, unless it has been before."""
-        settings = self.config.trial_settings
-        found = find_baseline(settings, self.baselines)
-        if found is not None:
-            self._say(f"dense network: trained before ({found.folder})")
-            return
-        options = whole_node(self.config.resources)
-        if settings.network.weights == "imagenet":
-            with input_is_checked():
-                _result_of(fetch_weights.options(**options).remote(settings.network.name))
-        epochs: Any = train_dense.options(num_returns="streaming", **options).remote(settings, self.baselines)
-        with self._bar() as progress:
-            task = progress.add_task("training the dense network", total=settings.dense.epochs)
-            for reference in epochs:
-                point = ray.get(reference)
-                line = f"dense epoch {point.epoch}: loss {point.loss:.3f}, mAP {METRICS['map'].show(point.map)}"
-                self._say(line)
-                progress.update(task, completed=point.epoch)
-        need_baseline(settings, self.baselines)  # or say that this node does not see what another has written
+    def _measure(self, problem: SearchProblem, former: FormerSweep | None, slots: int) -> SweepContext:
+        """Train and score the dense network, map its groups, and return all that the search works with."""
+        config, storage = self.config, self.storage.path
+        baseline = trained_baseline(config, self.baselines, self.console)
+        dense = dense_metrics(config, storage, baseline, self.console)
+        sensitivity = self._sensitivity(problem.space)
+        with input_is_checked():
+            problem = measured_problem(config, problem, baseline, sensitivity)
+            # Projected again: a tilt, or other bounds, give the same ratios other params.
+            warm = warm_start_from(former, problem.space).points if former is not None else ()
+        return SweepContext(config, storage, problem, slots, sensitivity, warm, dense)
 
-    def _dense_metrics(self) -> dict[str, float]:
-        path = self.storage.path / "dense.json"
-        if not path.is_file():
-            options = self.config.resources.task_options
-            settings = self.config.trial_settings
-            task = score_dense.options(**options).remote(settings, self.baselines)
-            data, keep = open_data(settings.data), need_baseline(settings, self.baselines).descriptors
-            images = len(data.select_on.images) + len(data.report_on.images)
-            DENSE_JSON.write(path, DenseMetrics(wait_with_progress(task, keep, images, self._say)))
-        metrics = DENSE_JSON.read(path).root
-        quality = self.config.search.objectives[0]
-        shown = METRICS[quality].show(metrics[quality])
-        self._say(f"dense {METRICS[quality].label} {shown} on the validation queries")
-        return metrics
-
-    def _warm_start(self, space: Space) -> list[Point]:
-        """Points from the front of a former sweep, and a word on what came over."""
-        if self.warm_start is None:
-            return []
-        start = warm_points(self.warm_start, space)
-        for line in (*start.mapped, *start.dropped):
-            self._say(line)
-        return list(start.points)
-
-    def _sensitivity(self, groups: Groups) -> SensitivityMap | None:
-        """The map of this sweep: from its folder, or measured now."""
+    def _sensitivity(self, space: Space) -> SensitivityMap | None:
+        """Return the map of this sweep: from its folder, or measured now."""
         storage = self.storage.path
-        if not is_mapped(self.config, groups):
+        if not measures_a_map(self.config, space):
             return None
         if (storage / "sensitivity.json").is_file():
             return read_sensitivity(storage)
-        return draw_map(self.config, groups, self.baselines, storage, self.console)
+        return draw_map(self.config, space, self.baselines, storage, self.console)
 
-    def _search(
-        self,
-        groups: Groups,
-        sensitivity: SensitivityMap | None,
-        warm: list[Point],
-        dense: dict[str, float],
-        places: int,
-        meter: LatencyMeter,
-        store: MlflowStore,
-    ) -> None:
+    def _search(self, context: SweepContext, meter: LatencyMeter, store: MlflowStore) -> None:
         """Run trials until the budget is used up."""
-        config, storage = self.config, self.storage.path
-        baseline = need_baseline(config.trial_settings, self.baselines)
-        space = build_space(config, groups, baseline, sensitivity)
-        costs = build_costs(config, groups, baseline)
-        with input_is_checked():
-            check_reachable(space, costs.metrics, config.limits)
-        rungs = build_halving(config, space, storage)
-        searcher = build_searcher(
-            config, storage, space, costs, sensitivity, concurrent=places, warm=warm, rungs=rungs, dense=dense
-        )
+        config, storage, space = context.config, context.storage, context.problem.space
+        halving = build_halving(config, space, storage)
+        searcher = build_searcher(context, halving)
         progress = SweepProgress(
             self.console,
             read_records(storage),
@@ -229,7 +162,7 @@ class Sweep:
             run_trials(
                 trainable,
                 searcher,
-                SuccessiveHalvingScheduler(rungs, config.search.objectives) if rungs else None,
+                SuccessiveHalvingScheduler(halving, config.search.objectives) if halving else None,
                 name=config.name,
                 storage=storage,
                 resources={"cpu": config.resources.cpus, "gpu": config.resources.gpus},
@@ -251,24 +184,17 @@ class Sweep:
             raise SweepFailedError(f"interrupted with {searcher.finished} trials: {GO_ON}")
         self._say(f"the search has ended: {searcher.reason}")
 
-    def _finish(self, dense: dict[str, float], finals: FinalEvaluation, store: MlflowStore) -> Front:
+    def _finish(self, dense: Mapping[str, float], final: FinalEvaluation, store: MlflowStore) -> Front:
         records = read_records(self.storage.path)
-        front = finals.front(records, dense, notice=self._say)
+        front = final.front(records, dict(dense), notice=self._say)
         write_front(front, self.storage.path)
-        store.sync(finals.merged(records))
+        store.sync(final.merged(records))
         store.publish_front(front, self.storage.path)
         return front
 
-    def _bar(self) -> Progress:
-        return Progress(console=self.console, transient=True, disable=not self.console.is_terminal)
+    def _show(self, start: WarmStart) -> None:
+        for line in (*start.mapped, *start.dropped):
+            self._say(line)
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _result_of(task: Any) -> Any:
-    """A task's result, or the very error that it raised: Ray's own has the worker's trace in its message."""
-    try:
-        return ray.get(task)
-    except RayTaskError as error:
-        raise error.cause from None
+        say(self.console, line)

@@ -22,12 +22,30 @@ MOST_POINTS = 8
 
 
 @dataclass(frozen=True)
-class WarmStart:
-    """What a former sweep has to say.
+class FormerSweep:
+    """What is read of a former sweep, finished or not, before its front is projected into a space.
 
-    points: params to try first, spread along the former front.
-    mapped: one line a former trial: how it came here.
-    dropped: one line a former trial of which something was lost.
+    Attributes:
+        folder: of the former sweep.
+        objectives: its metric keys, the quality first.
+        groups: of its network.
+        records: of its trials, of any status.
+    """
+
+    folder: Path
+    objectives: tuple[str, ...]
+    groups: tuple[PrunableGroup, ...]
+    records: tuple[TrialRecord, ...]
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a former sweep proposes to try first.
+
+    Attributes:
+        points: params to try first, spread along the former front.
+        mapped: one line for each former trial that is taken over: how its groups or stages were mapped.
+        dropped: one line for each former trial of which something was lost.
     """
 
     points: tuple[Point, ...]
@@ -35,19 +53,32 @@ class WarmStart:
     dropped: tuple[str, ...]
 
 
-def warm_points(sweep: Path, space: Space) -> WarmStart:
-    """Points for `space` from the front of the sweep in a folder, finished or not; see `points_of_front`.
+def read_former(folder: Path) -> FormerSweep:
+    """Read the sweep in a folder.
 
     Raises:
-        ValueError: there is no sweep, or nothing of its front is of use here.
+        ValueError: there is no sweep, or it is damaged.
     """
-    storage = SweepStorage(sweep)
+    storage = SweepStorage(folder)
     config = storage.card().config
     records = read_records(storage.path)
     try:
-        return points_of_front(records, build_groups(config), space, objectives=config.search.objectives)
+        groups = build_groups(config)
     except ValueError as error:
-        raise ValueError(f"warm start from {sweep}: {error}") from error
+        raise ValueError(f"warm start from {folder}: {error}") from error
+    return FormerSweep(folder, config.search.objectives, groups, tuple(records))
+
+
+def warm_start_from(former: FormerSweep, space: Space) -> WarmStart:
+    """Return points for `space` from the front of a former sweep; see `points_of_front`.
+
+    Raises:
+        ValueError: nothing of its front is of use here.
+    """
+    try:
+        return points_of_front(former.records, former.groups, space, objectives=former.objectives)
+    except ValueError as error:
+        raise ValueError(f"warm start from {former.folder}: {error}") from error
 
 
 def points_of_front(

@@ -94,6 +94,21 @@ def rebuild(network: nn.Module, settings: DescriptorSettings, weights: Mapping[s
     return seen.eval()
 
 
+def with_blank_delivery(network: nn.Module, settings: DescriptorSettings, descriptor_size: int) -> nn.Module:
+    """Return a network with its scales and a whitening of zeros around it: the shapes of what will be delivered.
+
+    Args:
+        network: the network itself, trained or not.
+        settings: scales and whitening.
+        descriptor_size: D of the network.
+    """
+    seen = _at_scales(network, settings)
+    if settings.whitening == "none":
+        return seen
+    size = settings.size or descriptor_size
+    return Whitened(seen, Whitening(torch.zeros(descriptor_size), torch.zeros(size, descriptor_size)))
+
+
 def drop_training_head_(delivered: nn.Module) -> nn.Module:
     """Remove what only training needs: the classifier of re-identification is neither shipped nor counted."""
     network = inner(delivered)

@@ -1,16 +1,19 @@
 """The shape of the network that a trial will deliver: known from its schedule, before channels and weights are."""
 
+import copy
 from collections.abc import Sequence
 from functools import lru_cache
+
+from torch import nn
 
 from pruning.graph.groups import PrunableGroup
 from pruning.predicted_cost import CostModel, kept_widths
 from pruning.schedule import Schedule
 from pruning.surgery import Plan
 from retrieval.networks.whitening import Whitening
-from trainables.baseline import Baseline
-from trainables.delivery import prefix_of
-from trainables.settings import example_image, tracing_image
+from trainables.baseline import Baseline, descriptor_size
+from trainables.delivery import drop_training_head_, prefix_of, with_blank_delivery
+from trainables.settings import TrialSettings, example_image, tracing_image
 
 
 @lru_cache(maxsize=1)
@@ -19,12 +22,30 @@ def cost_model(baseline: Baseline, groups: tuple[PrunableGroup, ...]) -> CostMod
 
     It is made once a process, because it cuts a network to check itself.
     """
-    settings = baseline.settings
+    return _counted(baseline.network(), baseline.delivered(), groups, baseline.settings)
+
+
+def untrained_cost_model(network: nn.Module, groups: Sequence[PrunableGroup], settings: TrialSettings) -> CostModel:
+    """Return what `cost_model` will return once a network of this shape is trained: costs follow from shapes alone.
+
+    Args:
+        network: the dense network, trained or not.
+        groups: of it.
+        settings: of the trials.
+    """
+    size = descriptor_size(network, settings.data.image_size)
+    blank = with_blank_delivery(drop_training_head_(copy.deepcopy(network)), settings.descriptor, size)
+    return _counted(network, blank.eval(), groups, settings)
+
+
+def _counted(
+    network: nn.Module, delivered: nn.Module, groups: Sequence[PrunableGroup], settings: TrialSettings
+) -> CostModel:
     return CostModel.of(
-        baseline.network(),
+        network,
         groups,
         example_image(settings.data.image_size),
-        delivered=baseline.delivered(),
+        delivered=delivered,
         prefix=prefix_of(settings.descriptor),
         probe_NCHW=tracing_image(settings.data.image_size),
     )

@@ -19,7 +19,8 @@ from search.halving.successive_halving import SuccessiveHalving
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
 from search.study.samplers import DEFAULT_SAMPLER
-from search.study.searcher import StudySearcher, never_stopped
+from search.study.search_spec import SearchSpec, stops_no_trial
+from search.study.searcher import StudySearcher
 from spaces.space import Space
 from tracking.record import METRICS
 from tracking.sensitivity import SensitivitySettings
@@ -58,17 +59,19 @@ class Ours:
         """One sweep."""
         space, rungs = self.space(blackbox), self._rungs(blackbox, storage)
         searcher = StudySearcher(
-            storage,
-            space,
-            objectives=OBJECTIVES,
-            budget=budget,
-            concurrent=SLOTS,
-            sampler=self.sampler,
-            seed=seed,
-            max_failures=0,
-            costs=Counted(blackbox).metrics,
-            first_points=self.first_points(space, blackbox),
-            was_stopped=rungs.stopped if rungs else never_stopped,
+            SearchSpec(
+                storage=storage,
+                space=space,
+                objectives=OBJECTIVES,
+                budget=budget,
+                concurrent=SLOTS,
+                sampler=self.sampler,
+                seed=seed,
+                max_failures=0,
+                costs=Counted(blackbox).metrics,
+                first_points=tuple(self.first_points(space, blackbox)),
+                was_stopped=rungs.stopped if rungs else stops_no_trial,
+            )
         )
         return simulate(searcher, rungs, blackbox, slots=SLOTS, storage=storage, objectives=OBJECTIVES)
 

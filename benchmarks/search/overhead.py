@@ -26,6 +26,7 @@ from search.driver.run_trials import run_trials
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
 from search.study.samplers import DEFAULT_SAMPLER
+from search.study.search_spec import SearchSpec
 from search.study.searcher import StudySearcher
 from tracking.files import write_atomically
 from tracking.pareto import hypervolume
@@ -167,15 +168,17 @@ def searcher_over(
 ) -> StudySearcher:
     """The searcher of a sweep over a black box."""
     return StudySearcher(
-        storage,
-        blackbox.space(),
-        objectives=OBJECTIVES,
-        budget=budget,
-        concurrent=slots,
-        sampler=sampler,
-        seed=SEED,
-        max_failures=0,
-        costs=Counted(blackbox).metrics,
+        SearchSpec(
+            storage=storage,
+            space=blackbox.space(),
+            objectives=OBJECTIVES,
+            budget=budget,
+            concurrent=slots,
+            sampler=sampler,
+            seed=SEED,
+            max_failures=0,
+            costs=Counted(blackbox).metrics,
+        )
     )
 
 

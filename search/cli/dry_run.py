@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,16 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from pruning.schedule import Schedule
-from search.build import build_costs, build_groups, build_searcher, build_space, check_search, unmeasured
+from search.build import build_problem, build_searcher, lines_without_a_map, measured_problem
 from search.cli.space_table import space_summary, space_table
 from search.config import ResourceSettings, SweepConfig
+from search.context import SweepContext
 from search.driver.cluster import connected, node_resources, trial_slots_for
 from search.driver.progress import COUNTED
 from search.driver.tasks import time_epoch
 from search.errors import input_is_checked
 from search.study.budget import Budget
 from search.study.searcher import StudySearcher
-from search.warm_start import warm_points
+from search.terminal import say
+from search.warm_start import WarmStart, read_former, warm_start_from
 from tracking.record import METRICS, TrialRecord
 from tracking.sensitivity import read_sensitivity
 from trainables.baseline import find_baseline
@@ -47,43 +50,38 @@ def dry_run(
         BadInputError: the sweep itself would be refused.
     """
     with input_is_checked():
-        groups = build_groups(config)
-        baseline = find_baseline(config.trial_settings, baselines)
+        former = read_former(warm_start) if warm_start else None
         mapped = (storage / "sensitivity.json").is_file()
         sensitivity = read_sensitivity(storage) if mapped else None
-        space, costs = build_space(config, groups, baseline, sensitivity), build_costs(config, groups, baseline)
-        check_search(config, space, costs)
-        warm = warm_points(warm_start, space) if warm_start else None
+        baseline = find_baseline(config.trial_settings, baselines)
+        problem = measured_problem(config, build_problem(config), baseline, sensitivity)
+        warm = warm_start_from(former, problem.space) if former is not None else WarmStart((), (), ())
         records = read_records(storage)
+    space = problem.space
     console.print(space_table(space))
-    for line in (*space_summary(space), *(() if mapped else unmeasured(config, groups))):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for line in (*warm.mapped, *warm.dropped) if warm else ():
-        console.print(line, markup=False, highlight=False)
+    for line in (*space_summary(space), *(() if mapped else lines_without_a_map(config, space))):
+        say(console, line)
+    for line in (*warm.mapped, *warm.dropped):
+        say(console, line)
 
-    # Whether the front still grows is nothing that a rehearsal sees.
+    # Whether the front stops growing cannot be seen in a rehearsal, and needs the dense network's metrics.
     unending = config.model_copy(update={"search": config.search.model_copy(update={"stop": None})})
-
-    def searcher(folder: Path) -> StudySearcher:
-        return build_searcher(
-            unending, folder, space, costs, sensitivity, concurrent=FIRST_PROPOSALS, warm=warm.points if warm else ()
-        )
-
-    console.print(proposals_table(first_proposals(searcher)))
+    context = SweepContext(unending, storage, problem, FIRST_PROPOSALS, sensitivity, warm.points)
+    console.print(proposals_table(first_proposals(lambda folder: build_searcher(replace(context, storage=folder)))))
     with input_is_checked(), connected(address):
-        places = trial_slots_for(config.resources)
-        lines = [resources_line(config.resources, node_resources(), places)]
+        slots = trial_slots_for(config.resources)
+        lines = [resources_line(config.resources, node_resources(), slots)]
         seconds = ray.get(time_epoch.options(**config.resources.task_options).remote(config.trial_settings))
     lines += time_lines(
         config.search.budget,
         epochs=space.longest_trial,
         epoch_seconds=seconds,
-        places=places,
+        slots=slots,
         records=records,
         early_stops=config.scheduler.name != "none",
     )
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def first_proposals(
@@ -96,8 +94,8 @@ def first_proposals(
     """
     with TemporaryDirectory() as folder:
         searcher = make_searcher(Path(folder))
-        found = (searcher.suggest(f"dry {number}") for number in range(count))
-        return [config for config in found if isinstance(config, dict)]
+        proposals = (searcher.suggest(f"dry {number}") for number in range(count))
+        return [config for config in proposals if isinstance(config, dict)]
 
 
 def proposals_table(configs: Sequence[dict[str, Any]]) -> Table:
@@ -112,22 +110,22 @@ def proposals_table(configs: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def resources_line(resources: ResourceSettings, nodes: Sequence[dict[str, float]], places: int) -> str:
+def resources_line(resources: ResourceSettings, nodes: Sequence[dict[str, float]], slots: int) -> str:
     """What a trial needs, what the cluster has, and how many run at once."""
     have = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
     needs = f"{resources.cpus} CPUs and {resources.gpus:g} GPUs"
-    return f"a trial needs {needs}; the nodes have {have}: {places} trials at once"
+    return f"a trial needs {needs}; the nodes have {have}: {slots} trials at once"
 
 
 def time_lines(
-    budget: Budget, *, epochs: int, epoch_seconds: float, places: int, records: Sequence[TrialRecord], early_stops: bool
+    budget: Budget, *, epochs: int, epoch_seconds: float, slots: int, records: Sequence[TrialRecord], early_stops: bool
 ) -> Iterator[str]:
     """How long the budget will take at most.
 
     Args:
         epochs: of the longest trial.
         epoch_seconds: of one epoch, timed on the dense network; the records' own mean replaces it once there is one.
-        places: trials that run at once.
+        slots: how many trials run at once.
         records: of trials that have ended.
         early_stops: whether a scheduler ends trials before their last epoch.
     """
@@ -138,10 +136,10 @@ def time_lines(
     bounds = []
     if budget.trials is not None:
         left = max(0, budget.trials - done)
-        bounds.append((f"{left} trials", math.ceil(left / places) * epochs * seconds))
+        bounds.append((f"{left} trials", math.ceil(left / slots) * epochs * seconds))
     if budget.epochs is not None:
         left = max(0, budget.epochs - len(seen))
-        bounds.append((f"{left} epochs", math.ceil(left / places) * seconds))
+        bounds.append((f"{left} epochs", math.ceil(left / slots) * seconds))
     if budget.hours is not None:
         bounds.append((f"{budget.hours:g} hours", budget.hours * 3600))
     what, longest = min(bounds, key=lambda bound: bound[1])

@@ -59,14 +59,14 @@ def trial_slots_for(resources: ResourceSettings) -> int:
     """
     nodes = node_resources()
     asked = {"CPU": float(resources.cpus), "GPU": resources.gpus}
-    places = sum(int(min(node.get(kind, 0.0) / amount for kind, amount in asked.items() if amount)) for node in nodes)
-    if places == 0:
+    slots = sum(int(min(node.get(kind, 0.0) / amount for kind, amount in asked.items() if amount)) for node in nodes)
+    if slots == 0:
         have = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
         raise ValueError(
             f"a trial asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs, and no node has that "
             f"(nodes: {have}): lower [resources] or add a node"
         )
-    return places
+    return slots
 
 
 def whole_node(resources: ResourceSettings) -> dict[str, float]:

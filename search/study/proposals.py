@@ -1,7 +1,6 @@
 """Proposals that are worth training: inside the limits, and not tried before."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +11,10 @@ from optuna.trial import TrialState
 
 from pruning.schedule import Schedule
 from search.study.constraints import Exclusions
+from search.study.search_spec import Costs
 from search.study.tell import IDENTITY, constrain, tell_excluded, tell_repeat
 from spaces.space import Space
 from tracking.limits import Limits
-
-Costs = Callable[[Schedule], dict[str, float]]
 
 # After so many repeats in a row the sampler has run into a corner, and chance takes over …
 REPEATS_UNTIL_CHANCE = 25

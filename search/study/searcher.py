@@ -8,30 +8,18 @@ does and leaves is kept under that number, so that a new driver can go on where 
 3. then new ones are asked for, as long as the budget lasts.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from search.study.budget import Budget
 from search.study.constraints import AllExcludedError
 from search.study.driver_records import failed_record, stopped_record
-from search.study.initial_points import Point
-from search.study.proposals import Costs, NoProposalError, Proposal
-from search.study.session import SearchSpec, StudySession
-from spaces.space import Space
-from tracking.limits import Limits
+from search.study.proposals import NoProposalError, Proposal
+from search.study.search_spec import SearchSpec
+from search.study.session import StudySession
 from tracking.record import TrialRecord
 from trainables.folder import TrialFolder
-
-NO_LIMITS = Limits()
-
-
-def never_stopped(number: int) -> bool:
-    """Of a sweep without a scheduler."""
-    return False
 
 
 class StudySearcher(Searcher):
@@ -41,66 +29,17 @@ class StudySearcher(Searcher):
     proposal whose cost lies outside the limits is never handed out, an exact repeat neither (search.study.proposals).
 
     Args:
-        storage: the sweep's folder, with the journal and `trials/<number>/record.json`.
-        space: proposes schedules.
-        objectives: metric keys, the quality first.
-        budget: what may be spent; a larger one later goes on.
-        concurrent: how many may run at once.
-        sampler: of `search.study.samplers.SAMPLERS`.
-        max_failures: how many may fail before the sweep gives up.
-        costs: what of a schedule's cost is counted, not timed.
-        limits: on these costs, and on what a trial measures before it trains.
-        first_points: params that a new study tries first, beside the space's ladder.
-        warm: the same, from a former sweep.
-        was_stopped: whether the scheduler stopped the trial of that number
-            (`search.halving.successive_halving.SuccessiveHalving.stopped`).
-        dense: the dense network's metrics, for `budget.stop`.
-        now: seconds since any moment.
-
-    Raises:
-        ValueError: the sampler does not suit the space, or the budget is less than one trial.
+        spec: of the search.
     """
 
-    def __init__(
-        self,
-        storage: Path,
-        space: Space,
-        *,
-        objectives: tuple[str, ...],
-        budget: Budget,
-        concurrent: int,
-        sampler: str,
-        seed: int,
-        max_failures: int,
-        costs: Costs,
-        limits: Limits = NO_LIMITS,
-        first_points: Sequence[Point] = (),
-        warm: Sequence[Point] = (),
-        was_stopped: Callable[[int], bool] = never_stopped,
-        dense: Mapping[str, float] | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, spec: SearchSpec) -> None:
         # No metric for Tune: it takes one, and the values are read from the records, not from its results.
         super().__init__()
-        self._spec = SearchSpec(
-            storage,
-            space,
-            objectives,
-            budget,
-            sampler,
-            seed,
-            costs,
-            limits,
-            (*warm, *first_points),
-            dict(dense or {}),
-            now,
-        )
-        self._concurrent, self._max_failures, self._was_stopped = concurrent, max_failures, was_stopped
+        self._spec = spec
         self._running: dict[str, Proposal] = {}  # by Tune's id
         self._opened: StudySession | None = None
         self._trouble: OSError | None = None
         self._all_excluded: str | None = None
-        self._spec.check()
         self.reason: str | None = None
         """Why the search is over, in words; None while it is not."""
 
@@ -129,7 +68,7 @@ class StudySearcher(Searcher):
     @property
     def gave_up(self) -> bool:
         """Whether more trials failed than the sweep allows, or nothing lies inside its limits."""
-        return self._all_excluded is not None or self.failed > self._max_failures
+        return self._all_excluded is not None or self.failed > self._spec.max_failures
 
     # Tune's own annotation leaves FINISHED out.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
@@ -145,7 +84,7 @@ class StudySearcher(Searcher):
             # What runs may yet fail, or grow the front: then another one is wanted.
             return self._end(over) if self.gave_up or not self._running else None
         running = [proposal.schedule.total_epochs for proposal in self._running.values()]
-        if len(running) >= self._concurrent or self._session.used_up(running) is not None:
+        if len(running) >= self._spec.concurrent or self._session.used_up(running) is not None:
             return None
         try:
             proposal = self._session.propose()
@@ -188,7 +127,7 @@ class StudySearcher(Searcher):
         if self._all_excluded is not None:
             return self._all_excluded
         if self.gave_up:
-            return f"{self.failed} trials failed, more than max_failures = {self._max_failures}"
+            return f"{self.failed} trials failed, more than max_failures = {self._spec.max_failures}"
         return self._session.used_up([])
 
     def _end(self, reason: str) -> str:
@@ -200,7 +139,7 @@ class StudySearcher(Searcher):
         folder = TrialFolder(self._spec.storage, proposal.number)
         if (record := folder.record()) is not None:
             return record
-        stopped = self._was_stopped(proposal.number)
+        stopped = self._spec.was_stopped(proposal.number)
         if not (error or stopped):
             return None
         # Taken over first: a worker that is still on its way must not write a second record.

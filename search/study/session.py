@@ -1,67 +1,21 @@
 """An opened study with what one driver knows of it: kept up as trials end, so that nothing is counted twice over."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 from optuna.trial import Trial as OptunaTrial
 
-from search.study.budget import Budget, Clock, Spent
+from search.study.budget import Clock, Spent
 from search.study.constraints import Exclusions
-from search.study.initial_points import Point, enqueue_once, spread_out
+from search.study.initial_points import enqueue_once
 from search.study.journal import Journal, open_study
-from search.study.proposals import Costs, Proposal, Proposals
-from search.study.samplers import GRID_STEPS, check_sampler
+from search.study.proposals import Proposal, Proposals
+from search.study.search_spec import SearchSpec
 from search.study.stopping import HypervolumeStagnation
 from search.study.tell import EPOCHS, counts, tell_record, trial_of
-from spaces.space import Space
-from tracking.limits import Limits
 from tracking.record import TrialRecord
-
-# So many first points a sweep has however few its trials are: the ladder's four rungs.
-FEWEST_FIRST = 4
-
-
-@dataclass(frozen=True)
-class SearchSpec:
-    """What a sweep's searcher is after; see `search.study.searcher.StudySearcher`."""
-
-    storage: Path
-    space: Space
-    objectives: tuple[str, ...]
-    budget: Budget
-    sampler: str
-    seed: int
-    costs: Costs
-    limits: Limits
-    points: tuple[Point, ...]
-    dense: dict[str, float]
-    now: Callable[[], float]
-
-    def check(self) -> None:
-        """Refuse a sampler that does not suit the space, and a budget that ends before the first trial.
-
-        Raises:
-            ValueError: says which, and what would be right.
-        """
-        check_sampler(self.sampler, self.space)
-        self.budget.check_longest(self.space.longest_trial)
-        if self.budget.stop is not None:
-            HypervolumeStagnation(self.objectives, self.dense)
-
-    def first(self) -> list[Point]:
-        """What a new study tries before the sampler proposes anything, in order.
-
-        No more than half of the trials: a sampler that comes last has nothing to show.
-        """
-        if self.sampler == "grid":
-            return spread_out((*self.points, *self.space.grid(GRID_STEPS)), self.space, self.costs)
-        points = spread_out((*self.points, *self.space.ladder()), self.space, self.costs)
-        trials = self.budget.trials
-        return points if trials is None else points[: max(FEWEST_FIRST, trials // 2)]
 
 
 class StudySession:
@@ -78,7 +32,7 @@ class StudySession:
         self._spec = spec
         self._journal = Journal(spec.storage / "journal.log")
         study = open_study(self._journal, spec.objectives, spec.sampler, spec.seed)
-        enqueue_once(study, spec.first)
+        enqueue_once(study, spec.initial_points)
         self._clock = Clock(spec.storage / "clock.json", spec.now)
         self._growth = HypervolumeStagnation(spec.objectives, spec.dense) if spec.budget.stop else None
         self._excluded_in_a_row = Exclusions()

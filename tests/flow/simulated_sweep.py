@@ -26,6 +26,7 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     from search.halving.scheduler import SuccessiveHalvingScheduler
     from search.halving.successive_halving import SuccessiveHalving
     from search.study.budget import Budget
+    from search.study.search_spec import SearchSpec
     from search.study.searcher import StudySearcher
     from tracking.mlflow_runs.mlflow_client import default_tracking_uri
     from tracking.mlflow_runs.store import MlflowStore
@@ -46,16 +47,18 @@ def main(storage: Path, trials: int, faults: list[dict]) -> None:
     space, budget = problem.space(), Budget(trials=trials)
     rungs = SuccessiveHalving(storage / "rungs.jsonl", epochs=problem.epochs, grace=1, reduction=3, signs=(1, 1))
     searcher = StudySearcher(
-        storage,
-        space,
-        objectives=OBJECTIVES,
-        budget=budget,
-        concurrent=SLOTS,
-        sampler="random",
-        seed=0,
-        max_failures=3,
-        costs=problem.costs,
-        was_stopped=rungs.stopped,
+        SearchSpec(
+            storage=storage,
+            space=space,
+            objectives=OBJECTIVES,
+            budget=budget,
+            concurrent=SLOTS,
+            sampler="random",
+            seed=0,
+            max_failures=3,
+            costs=problem.costs,
+            was_stopped=rungs.stopped,
+        )
     )
     records = read_records(storage)
     progress = SweepProgress(

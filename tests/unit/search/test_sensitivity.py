@@ -8,12 +8,11 @@ import pytest
 import ray
 import torch
 
-from pruning.graph.groups import PrunableGroup
+from search.build import build_groups, build_space
 from search.config import SweepConfig, load_config
 from search.errors import FailedError
 from search.sensitivity import groups_to_measure, sensitivity_map
 from tracking.sensitivity import SensitivityMap
-from trainables.baseline import dense_groups
 from trainables.sensitivity import Probe, measure_group
 
 pytestmark = pytest.mark.ray
@@ -36,14 +35,14 @@ def config(tiny_sweep: Path) -> SweepConfig:
 
 
 def make_map(config: SweepConfig, baselines: Path, notice) -> SensitivityMap:
-    return sensitivity_map(config, dense_groups(config.trial_settings), baselines, notice)
+    return sensitivity_map(config, build_space(config, build_groups(config)), baselines, notice)
 
 
 def test_an_interrupted_map_measures_only_what_is_missing(local_ray, config, tiny_baseline, baselines):
     lines: list[str] = []
     of_other_sweeps = set(tiny_baseline.folder.glob("sensitivity-*"))
     first = make_map(config, baselines, lines.append)
-    assert len(lines) == len(first.groups) == len(groups_to_measure(config, dense_groups(config.trial_settings)))
+    assert len(lines) == len(first.groups) == len(groups_to_measure(build_space(config, build_groups(config))))
     (folder,) = set(tiny_baseline.folder.glob("sensitivity-*")) - of_other_sweeps
     removed = first.groups[3].group
     times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
@@ -84,7 +83,7 @@ def test_a_group_that_fails_is_an_error_of_one_line_that_names_it(local_ray, con
 def test_a_sweep_that_removes_no_channels_has_no_map(tiny_sweep, baselines):
     tiny_sweep.write_text(tiny_sweep.read_text().replace(PRESET, 'preset = "trained_pq"'))
     config = load_config(tiny_sweep)
-    groups: tuple[PrunableGroup, ...] = dense_groups(config.trial_settings)
-    assert groups_to_measure(config, groups) == ()
+    space = build_space(config, build_groups(config))
+    assert groups_to_measure(space) == ()
     with pytest.raises(ValueError, match="removes channels"):
-        sensitivity_map(config, groups, baselines, lambda line: None)
+        sensitivity_map(config, space, baselines, lambda line: None)

@@ -1,10 +1,12 @@
 """A former sweep's front as first points, on the same network and on another."""
 
+from dataclasses import replace
+
 import pytest
 
 from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
-from search.warm_start import points_of_front, warm_points
+from search.warm_start import FormerSweep, points_of_front, read_former, warm_start_from
 from spaces.preset import load_preset
 from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import Space
@@ -79,4 +81,17 @@ def test_a_front_of_which_nothing_is_left_is_refused():
 
 def test_a_folder_without_a_sweep_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no sweep"):
-        warm_points(tmp_path, SPACE)
+        read_former(tmp_path)
+
+
+def test_a_refusal_names_the_former_sweeps_folder(tmp_path):
+    former = FormerSweep(tmp_path, OBJECTIVES, HERE, records=())
+    with pytest.raises(ValueError, match=f"warm start from {tmp_path}: nothing to start from"):
+        warm_start_from(former, SPACE)
+
+
+def test_a_former_front_keeps_its_ratios_in_a_space_that_a_map_gave_a_tilt(tmp_path):
+    former = FormerSweep(tmp_path, OBJECTIVES, HERE, (record(0, {"a": 0.5, "b": 0.625}, 0.8, 2.0),))
+    mapped = replace(SPACE, sensitivity={"a": 0.5, "b": -0.5})
+    (point,) = warm_start_from(former, mapped).points
+    assert dict(mapped.propose(ScriptedSampler(point)).ratios) == {"a": 0.5, "b": 0.625}

@@ -13,6 +13,7 @@ from search.halving.successive_halving import SuccessiveHalving
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
 from search.study.journal import open_study
+from search.study.search_spec import SearchSpec
 from search.study.searcher import StudySearcher
 from tracking.limits import Limits
 from tracking.pareto import pareto_front
@@ -51,17 +52,19 @@ def run(
 ) -> Simulation:
     limits = limits or Limits()
     searcher = StudySearcher(
-        storage,
-        BLACKBOX.space(),
-        objectives=("map", "speedup"),
-        budget=Budget(trials=trials),
-        concurrent=slots,
-        sampler=sampler,
-        seed=0,
-        max_failures=0,
-        costs=counted,
-        limits=limits,
-        **({} if rungs is None else {"was_stopped": rungs.stopped}),
+        SearchSpec(
+            storage=storage,
+            space=BLACKBOX.space(),
+            objectives=("map", "speedup"),
+            budget=Budget(trials=trials),
+            concurrent=slots,
+            sampler=sampler,
+            seed=0,
+            max_failures=0,
+            costs=counted,
+            limits=limits,
+            **({} if rungs is None else {"was_stopped": rungs.stopped}),
+        )
     )
     return simulate(searcher, rungs, BLACKBOX, slots=slots, storage=storage, limits=limits)
 

@@ -15,6 +15,7 @@ from search.study.budget import Budget, Stall
 from search.study.constraints import EXCLUSIONS_UNTIL_GIVEN_UP
 from search.study.journal import open_study
 from search.study.proposals import REPEATS_UNTIL_EXHAUSTED
+from search.study.search_spec import SearchSpec
 from search.study.searcher import StudySearcher
 from spaces.preset import load_preset
 from spaces.space import Space
@@ -52,7 +53,7 @@ def searcher(storage: Path, trials: int | None = 14, *, space: Space = SPACE, **
         "max_failures": 3,
         "costs": costs,
     }
-    return StudySearcher(storage, space, **(settings | changes))
+    return StudySearcher(SearchSpec(storage=storage, space=space, **(settings | changes)))
 
 
 def curve_of(epochs: int) -> tuple[EpochPoint, ...]:
@@ -228,16 +229,16 @@ def test_however_often_the_driver_dies_the_count_is_exact(tmp_path, seed):
 
 def test_the_first_points_leave_half_of_the_trials_to_the_sampler(tmp_path):
     points = [SPACE.point({"level": level / 20}) for level in range(1, 18)]
-    searcher(tmp_path, trials=12, first_points=points).suggest("one")
+    searcher(tmp_path, trials=12, first_points=tuple(points)).suggest("one")
     study = open_study(tmp_path / "journal.log", ("map", "speedup"), "tpe", 0)
     assert len(study.trials) == 6
 
 
 def test_the_first_points_come_before_the_sampler_and_once(tmp_path):
     point = SPACE.point({"method": "l1", "level": 0.6, "offset:a": 0.1})
-    first = searcher(tmp_path, first_points=[point], warm=[point])
+    first = searcher(tmp_path, first_points=(point, point))
     run(first, tmp_path)
-    restarted = searcher(tmp_path, trials=16, first_points=[SPACE.point({"level": 0.3})])
+    restarted = searcher(tmp_path, trials=16, first_points=(SPACE.point({"level": 0.3}),))
     run(restarted, tmp_path)
     at = [number for number, trial in enumerate(study_of(tmp_path).trials) if trial.params["level"] == 0.6]
     assert at
