@@ -1,0 +1,45 @@
+"""`prunefront train`: the dense network of a sweep, trained without Ray."""
+
+from pathlib import Path
+
+import typer
+
+from search.cli.arguments import Baselines, Data, Overrides, SweepFile
+from search.errors import input_is_checked
+
+# Imports inside the function save start-up time: `--help` loads neither torch nor Ray.
+
+
+def train(
+    file: SweepFile,
+    baselines: Baselines = Path("runs/baselines"),
+    data: Data = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train the dense network of a sweep file here, without Ray; a sweep then finds it.
+
+    Example: python -m search train search/sweeps/demo.toml --data data/mini
+    """
+    import torch
+
+    from retrieval.networks.weights import published_weights
+    from search.config import load_config
+    from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
+    from trainables.data import check_images, open_data
+    from trainables.threads import available_threads, use_threads
+
+    baselines_dir = baselines.resolve()
+    with input_is_checked():
+        settings = load_config(file, data=data, overrides=overrides or ()).trial_settings
+        dense_groups(settings)  # a network that cannot be pruned is not worth training
+        check_images(open_data(settings.data).images)
+        baseline = find_baseline(settings, baselines_dir)
+        if baseline is None and settings.network.weights == "imagenet":
+            published_weights(settings.network.name)
+    if baseline is None:
+        use_threads(available_threads())
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        for point in train_baseline(settings, baselines_dir, device):
+            typer.echo(f"epoch {point.epoch}: loss {point.loss:.3f}, mAP {point.map:.4f}, {point.seconds:.1f} s")
+        baseline = need_baseline(settings, baselines_dir)
+    typer.echo(f"the dense network is in {baseline.folder}")
