@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from search.config import SweepConfig
-from tracking.files import write_atomically
-from tracking.validation import first_error
+from tracking.format_version import JsonFormat, UnknownFormatError
 
 
 class SweepCard(BaseModel, frozen=True, extra="forbid"):
@@ -20,6 +19,9 @@ class SweepCard(BaseModel, frozen=True, extra="forbid"):
     data: str
     baselines: Path
     config: SweepConfig
+
+
+SWEEP_JSON = JsonFormat("a sweep's card", SweepCard)
 
 
 class SweepStorage:
@@ -54,7 +56,7 @@ class SweepStorage:
         """Make the folder this sweep's, and remove what writes that were killed have left; raises as `check` does."""
         self.check(config, data)
         card = SweepCard(identity=config.identity, data=data, baselines=baselines, config=config)
-        write_atomically(self.path / "sweep.json", card.model_dump_json(indent=2))
+        SWEEP_JSON.write(self.path / "sweep.json", card)
         for unfinished in [*self.path.glob(".*.json.*"), *self.path.glob("trials/*/.*")]:
             unfinished.unlink(missing_ok=True)
 
@@ -68,9 +70,11 @@ class SweepStorage:
         if not path.is_file():
             raise ValueError(f"{self.path} holds no sweep (no sweep.json): name the --storage folder of one")
         try:
-            return SweepCard.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise ValueError(f"{path} is damaged: {first_error(error, SweepCard)}") from error
+            return SWEEP_JSON.read(path)
+        except UnknownFormatError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{path.name} is damaged: {error}") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:

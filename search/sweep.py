@@ -18,9 +18,11 @@ from search.driver.progress import SweepProgress
 from search.driver.run_trials import run_trials
 from search.errors import GO_ON, FailedError, input_is_checked
 from search.halving.scheduler import SuccessiveHalvingScheduler
+from search.halving.successive_halving import read_decisions
 from search.results.final_evaluation import FinalEvaluation
 from search.sensitivity import draw_map
 from search.storage import SweepStorage
+from search.study.journal import check_journal
 from search.study.searcher import StudySearcher
 from search.terminal import progress_bar, say
 from search.warm_start import FormerSweep, WarmStart, read_former, warm_start_from
@@ -83,6 +85,10 @@ class Sweep:
                 stack.enter_context(self.storage.lock())
                 self.storage.claim(self.config, fingerprint, self.baselines)
                 write_atomically(self._checked(fingerprint), "")
+                # What an earlier start left, of a version that cannot be read, is said now and not by a worker.
+                check_journal(self.storage.path / "journal.log")
+                if (decisions := self.storage.path / "rungs.jsonl").is_file():
+                    read_decisions(decisions)
                 records = read_records(self.storage.path)
             context = self._measure(problem, former, slots)
             meter = start_meter(self.config.latency.threads)

@@ -23,6 +23,7 @@ bracket.
 """
 
 import itertools
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -31,13 +32,16 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from search.halving.nondominated_ranks import NondominatedRanks, spread_order
 from tracking.files import write_atomically
+from tracking.format_version import VERSION_KEY, UnknownFormatError, check_version
 from tracking.record import BORDER
 from tracking.validation import first_error
 
 _OF_THE_BEST_FRONT = 2 / 3
+_VERSION = 1  # in every line
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -141,7 +145,7 @@ class SuccessiveHalving:
     def _known(self) -> "_Known":
         if self._opened is None:
             self._opened = _Known(len(self._signs_M))
-            for decision in _read(self._path):
+            for decision in read_decisions(self._path):
                 self._opened.stand(decision.rung, self._point(decision.values))
                 self._opened.note(decision)
         return self._opened
@@ -196,23 +200,37 @@ def newest_is_among_the_best(fronts: NondominatedRanks, reduction: int) -> bool:
 
 def _append(path: Path, decision: Decision) -> None:
     with path.open("ab") as file:
-        file.write(decision.model_dump_json().encode() + b"\n")
+        line = {**decision.model_dump(mode="json"), VERSION_KEY: _VERSION}
+        file.write(json.dumps(line).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> list[Decision]:
-    """All decisions, in order; a line that a killed driver did not finish is cut off: it was never answered."""
+def read_decisions(path: Path) -> list[Decision]:
+    """Return all decisions, in order; cut off a last line that a killed driver did not finish: nobody acted on it.
+
+    Raises:
+        UnknownFormatError: a line has a format version that is not known.
+        ValueError: a line is damaged.
+    """
     if not path.is_file():
         write_atomically(path, "")
     whole, _, torn = path.read_bytes().rpartition(b"\n")
+    decisions = [_decision(line, f"{path}, line {number}") for number, line in enumerate(whole.splitlines(), start=1)]
     if torn:
         os.truncate(path, path.stat().st_size - len(torn))
-    decisions = []
-    for line, text in enumerate(whole.splitlines(), start=1):
-        try:
-            decisions.append(Decision.model_validate_json(text))
-        except ValidationError as error:
-            why = first_error(error, Decision)
-            raise ValueError(f"{path}, line {line} is no decision of a rung: {why}") from error
     return decisions
+
+
+def _decision(line: bytes, where: str) -> Decision:
+    try:
+        fields = from_json(line)
+        version = fields.pop(VERSION_KEY, 1) if isinstance(fields, dict) else 1
+        check_version(version, where, "a decision", _VERSION)
+        return Decision.model_validate(fields)
+    except UnknownFormatError:
+        raise
+    except ValidationError as error:
+        raise ValueError(f"{where} is no decision of a rung: {first_error(error, Decision)}") from error
+    except ValueError as error:
+        raise ValueError(f"{where} is no decision of a rung: {error}") from error

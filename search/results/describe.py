@@ -13,7 +13,7 @@ from retrieval.descriptors.prefetch import Item
 from retrieval.descriptors.store import Kind, data_digest, extract_stored, store_key
 from retrieval.images import ImageReader
 from retrieval.runtime.onnx_model import describe_in, open_session
-from search.results.export import NetworkCard
+from search.results.export import NETWORK_JSON
 from tracking.provenance import provenance
 from trainables.threads import available_threads
 
@@ -54,7 +54,7 @@ def describe_folder(job: Job, progress: Progress | None = None) -> int:
         UnreadableImagesError: names every image that could not be read.
         ValueError: the bundle is damaged.
     """
-    card = NetworkCard.model_validate_json((job.bundle / "network.json").read_bytes())
+    card = NETWORK_JSON.read(job.bundle / "network.json")
     model = (job.bundle / "model.onnx").read_bytes()
     images: list[Item] = [(job.folder / name, None) for name in job.names]
     digest = sha256_prefix(model)

@@ -17,6 +17,7 @@ from retrieval.images import IMAGENET_MEAN, IMAGENET_STD
 from retrieval.runtime.onnx_model import to_onnx
 from search.config import SweepConfig
 from search.storage import SweepStorage
+from tracking.format_version import JsonFormat
 from tracking.front import read_front
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
@@ -53,6 +54,10 @@ class NetworkCard(BaseModel, frozen=True, extra="forbid"):
     evaluation: EvaluationSettings
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+
+
+NETWORK_JSON = JsonFormat("a bundle's network card", NetworkCard)
+"""Its format version is that of the whole bundle."""
 
 
 def contents_of(schedule: Schedule) -> tuple[str, ...]:
@@ -124,7 +129,7 @@ def export(source: Source) -> Path:
     files = {
         "model.onnx": to_onnx(network, traced_size(settings.data.image_size)),
         PLAIN: safetensors.torch.save(network.state_dict()),
-        "network.json": card.model_dump_json(indent=2).encode(),
+        "network.json": NETWORK_JSON.dump(card).encode(),
         "plan.json": plan_to_json(record.plan).encode(),
         "schedule.json": record.schedule.model_dump_json(indent=2).encode(),
         "metrics.json": _json(_metrics(source, network)),

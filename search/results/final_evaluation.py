@@ -1,23 +1,40 @@
 """After the search: the front measured again with nothing else running, and scored once on the test queries."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ray
+from pydantic import BaseModel
 
 from search.config import SweepConfig
 from search.driver.tasks import measure_member, score_member
 from search.driver.waiting import wait_with_progress
-from tracking.files import write_atomically
+from tracking.format_version import JsonFormat
 from tracking.front import Front, build_front
-from tracking.record import TrialRecord
+from tracking.record import BORDER, TrialRecord
 from trainables.data import open_data
 from trainables.folder import TrialFolder
 from trainables.speed.latency_cache import LatencyMeter
 
 Shape = tuple[int, ...]
+
+
+class FinalMetrics(BaseModel):
+    """finals.json: what was measured of one trial after the search.
+
+    Attributes:
+        speed: the metrics of its speed, measured with nothing else running.
+        test: its metrics on the test queries.
+    """
+
+    model_config = BORDER
+
+    speed: dict[str, float]
+    test: dict[str, float]
+
+
+FINALS_JSON = JsonFormat("a trial's final metrics", FinalMetrics)
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,8 @@ class FinalEvaluation:
         speeds = self._speeds(records)
         merged = []
         for record in records:
-            finals = self._read(record.number)
-            metrics = {**record.metrics, **speeds.get(shape_of(record), {}), **finals.get("test", {})}
+            final = self._read(record.number)
+            metrics = {**record.metrics, **speeds.get(shape_of(record), {}), **(final.test if final else {})}
             merged.append(record.model_copy(update={"metrics": metrics}))
         return merged
 
@@ -70,15 +87,15 @@ class FinalEvaluation:
         if speed is None:
             task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)
             speed = asdict(ray.get(task))
-        write_atomically(self._path(number), json.dumps({"speed": speed, "test": test}, indent=2))
+        FINALS_JSON.write(self._path(number), FinalMetrics(speed=speed, test=test))
 
     def _speeds(self, records: Sequence[TrialRecord]) -> dict[Shape, dict[str, float]]:
         finals = ((shape_of(record), self._read(record.number)) for record in records)
-        return {shape: found["speed"] for shape, found in finals if found}
+        return {shape: final.speed for shape, final in finals if final is not None}
 
-    def _read(self, number: int) -> dict[str, dict[str, float]]:
+    def _read(self, number: int) -> FinalMetrics | None:
         path = self._path(number)
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return FINALS_JSON.read(path) if path.is_file() else None
 
     def _path(self, number: int) -> Path:
         return TrialFolder(self.storage, number).path / "finals.json"

@@ -19,7 +19,8 @@ from retrieval.descriptors.extract import Describe, describe_with
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.runtime.onnx_model import describe_in, open_session
 from search.errors import BadInputError, FailedError, input_is_checked
-from search.results.export import CHECKSUMS, NetworkCard, contents_of
+from search.results.export import CHECKSUMS, NETWORK_JSON, NetworkCard, contents_of
+from tracking.format_version import VERSION_KEY, check_version
 from trainables.baseline import build_dense
 from trainables.data import open_data
 from trainables.folder import PACKED, PLAIN
@@ -57,27 +58,40 @@ def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
     """
     if not (bundle / CHECKSUMS).is_file():
         raise BadInputError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
+    _check_format(bundle)
     yield _check_sums(bundle)
-    card = NetworkCard.model_validate_json((bundle / "network.json").read_bytes())
+    card = NETWORK_JSON.read(bundle / "network.json")
     if PACKED in contents_of(_schedule(bundle)):
         yield _check_packed(bundle)
     yield _check_descriptors(bundle, _rebuild(bundle, card), traced_size(card.data.image_size))
     yield _check_map(bundle, card, data)
 
 
+def _check_format(bundle: Path) -> None:
+    """Refuse a bundle of a format version that is not known, before its files are compared with what is known."""
+    path = bundle / "network.json"
+    try:
+        fields = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return  # missing or damaged: the checksums tell
+    if isinstance(fields, dict):
+        with input_is_checked():
+            check_version(fields.get(VERSION_KEY, 1), path, NETWORK_JSON.name, NETWORK_JSON.version)
+
+
 def _check_sums(bundle: Path) -> Check:
     lines = (bundle / CHECKSUMS).read_text(errors="replace").splitlines()
     # The files are those that export writes, by its own list: a line cut out, or one that leads elsewhere, is noticed.
-    expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    expected = {name: noted for noted, _, name in (line.partition("  ") for line in lines)}
     contents = contents_of(_schedule(bundle))
     if set(expected) != set(contents):
         raise BundleBrokenError(f"{CHECKSUMS} was changed: it must name {', '.join(contents)}")
     for name in contents:
         if not (bundle / name).is_file():
             raise BundleBrokenError(f"{name} is missing")
-        found = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
-        if found != expected[name]:
-            raise BundleBrokenError(f"{name} was changed: its SHA-256 is {found[:12]}…, not {expected[name][:12]}…")
+        digest = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+        if digest != expected[name]:
+            raise BundleBrokenError(f"{name} was changed: its SHA-256 is {digest[:12]}…, not {expected[name][:12]}…")
     return Check("checksums", f"{len(contents)} files as exported")
 
 
@@ -134,12 +148,12 @@ def compare_descriptors(describe: Describe, network: nn.Module, images_NCHW: Ten
     Both compute in float32. Whitening, and the roots of a mean over scales, magnify what that leaves open: it may be a
     few times what torch itself is off from double precision, where that is more than `DESCRIPTOR_TOLERANCE`.
     """
-    found_ND = describe(images_NCHW)
+    onnx_ND = describe(images_NCHW)
     single_ND = describe_with(network, torch.device("cpu"))(images_NCHW)
     with torch.inference_mode():
         double_ND = deepcopy(network).double()(images_NCHW.double()).numpy()
     own_error = float(np.abs(single_ND - double_ND).max())
-    return float(np.abs(found_ND - single_ND).max()), max(DESCRIPTOR_TOLERANCE, _ROUNDING_SLACK * own_error)
+    return float(np.abs(onnx_ND - single_ND).max()), max(DESCRIPTOR_TOLERANCE, _ROUNDING_SLACK * own_error)
 
 
 def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
@@ -149,9 +163,9 @@ def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
     expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
     session = open_session(bundle / "model.onnx", threads=available_threads())
     batch_size, index = card.evaluation.batch_size, card.evaluation.index
-    found = evaluate(describe_in(session), sets.report_on, sets.reader, batch_size=batch_size, index=index).map
-    if not abs(found - expected) <= MAP_TOLERANCE:
+    measured = evaluate(describe_in(session), sets.report_on, sets.reader, batch_size=batch_size, index=index).map
+    if not abs(measured - expected) <= MAP_TOLERANCE:
         raise BundleBrokenError(
-            f"test mAP is {found:.4f}, the bundle says {expected:.4f}: they differ by more than {MAP_TOLERANCE}"
+            f"test mAP is {measured:.4f}, the bundle says {expected:.4f}: they differ by more than {MAP_TOLERANCE}"
         )
-    return Check("test mAP", f"{found:.4f} in ONNX Runtime, {expected:.4f} when exported")
+    return Check("test mAP", f"{measured:.4f} in ONNX Runtime, {expected:.4f} when exported")

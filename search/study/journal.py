@@ -7,6 +7,7 @@ for a machine that crashes: what it loses are the last lines since, and those be
 disk (so the next driver tells it again). No number that was handed out is ever lost, so none can stand for two trials.
 """
 
+import itertools
 import json
 import os
 import warnings
@@ -18,7 +19,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from search.study.samplers import make_sampler
+from tracking.format_version import VERSION_KEY, check_version
 from tracking.record import METRICS
+
+_VERSION = 1
+# The study is created, gets its version, and the names of its objectives.
+_LINES_BEFORE_TRIALS = 8
 
 
 class _DriverHoldsTheLock(JournalFileOpenLock):
@@ -43,6 +49,7 @@ class Journal(JournalFileBackend):
     """
 
     def __init__(self, path: Path) -> None:
+        check_journal(path)
         _drop_unfinished_end(path)
         super().__init__(str(path), lock_obj=_DriverHoldsTheLock(str(path)))
         self._path = path
@@ -90,10 +97,41 @@ def open_study(journal: Journal | Path, objectives: tuple[str, ...], sampler: st
         load_if_exists=True,
     )
     # A sampler started anew with the same seed would draw the same numbers again after a restart.
-    study.sampler = make_sampler(sampler, seed + 1000 * len(study.get_trials(deepcopy=False)))
+    trials = len(study.get_trials(deepcopy=False))
+    if not trials and VERSION_KEY not in study.user_attrs:
+        study.set_user_attr(VERSION_KEY, _VERSION)
+    study.sampler = make_sampler(sampler, seed + 1000 * trials)
     if study.metric_names is None:
         study.set_metric_names(list(objectives))
     return study
+
+
+def check_journal(path: Path) -> None:
+    """Refuse a journal of a format version that is not known, before anything of it is read or cut off.
+
+    Args:
+        path: of the journal; there need not be one.
+
+    Raises:
+        UnknownFormatError: says which version it has.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for line in itertools.islice(file, _LINES_BEFORE_TRIALS):
+            attributes = _user_attributes(line)
+            if VERSION_KEY in attributes:
+                check_version(attributes[VERSION_KEY], path, "a sweep's journal", _VERSION)
+
+
+def _user_attributes(line: bytes) -> dict[str, Any]:
+    """Return the user attributes that a line sets; none of a damaged line, which is dealt with elsewhere."""
+    try:
+        log = json.loads(line)
+    except ValueError:
+        return {}
+    attributes = log.get("user_attr", {}) if isinstance(log, dict) else {}
+    return attributes if isinstance(attributes, dict) else {}
 
 
 def _drop_unfinished_end(path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 from search.config import load_config
 from search.storage import SweepStorage
+from tracking.format_version import UnknownFormatError
 
 
 @pytest.fixture
@@ -84,3 +86,16 @@ def test_a_damaged_card_is_named(config, tmp_path):
 def test_a_uri_is_refused():
     with pytest.raises(ValueError, match="is a URI"):
         SweepStorage(Path("s3://bucket/x"))
+
+
+def test_a_card_from_before_there_were_versions_is_read_and_a_newer_one_refused(config, tmp_path):
+    storage = SweepStorage(tmp_path / "sweep")
+    storage.claim(config, "data", tmp_path)
+    path = storage.path / "sweep.json"
+    fields = json.loads(path.read_text())
+    assert fields.pop("format_version") == 1
+    path.write_text(json.dumps(fields))
+    assert storage.card().config == config
+    path.write_text(json.dumps({"format_version": 2, **fields}))
+    with pytest.raises(UnknownFormatError, match=r"sweep\.json is a sweep's card of format version 2"):
+        storage.check(config, "data")

@@ -237,3 +237,15 @@ def test_a_decision_among_two_thousand_takes_milliseconds():
         fronts.add(point_2)
         newest_is_among_the_best(fronts, reduction=3)
     assert (time.process_time() - began) / 100 < 0.005
+
+
+def test_decisions_from_before_there_were_versions_stand_and_newer_ones_are_refused(tmp_path):
+    answers(rungs(tmp_path), (0.8, 2.0), (0.1, 1.0))
+    path = tmp_path / "rungs.jsonl"
+    versioned = path.read_text()
+    path.write_text(versioned.replace(', "format_version": 1', ""))
+    assert "format_version" not in path.read_text()
+    assert rungs(tmp_path).stopped(1)
+    path.write_text(versioned.replace('"format_version": 1', '"format_version": 2'))
+    with pytest.raises(ValueError, match=r"rungs\.jsonl, line 1 is a decision of format version 2"):
+        rungs(tmp_path).stopped(1)

@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.study.journal import Journal, open_study
+from tracking.format_version import UnknownFormatError
 
 
 def study_at(path: Path):
@@ -86,3 +87,27 @@ def test_a_write_that_the_disk_refused_leaves_no_half_line(tmp_path, full_disk):
     assert [json.loads(line) for line in path.read_text().splitlines()] == [{"line": 0}]
     journal.append_logs([{"line": 2}])
     assert [log["line"] for log in Journal(path).read_logs(0)] == [0, 2]
+
+
+def test_a_new_journal_bears_its_format_version(tmp_path):
+    assert study_at(tmp_path / "journal.log").user_attrs["format_version"] == 1
+
+
+def test_a_journal_from_before_there_were_versions_goes_on(tmp_path):
+    path = tmp_path / "journal.log"
+    tell_trials(path, 2)
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if b"format_version" not in line]
+    path.write_bytes(b"".join(lines))
+    tell_trials(path, 1)
+    assert len(study_at(path).trials) == 3
+    assert b"format_version" not in path.read_bytes()
+
+
+def test_a_journal_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "journal.log"
+    tell_trials(path, 1)
+    newer = path.read_bytes().replace(b'"format_version":1', b'"format_version":2') + b"torn"
+    path.write_bytes(newer)
+    with pytest.raises(UnknownFormatError, match=r"journal\.log is a sweep's journal of format version 2"):
+        study_at(path)
+    assert path.read_bytes() == newer
