@@ -1,4 +1,4 @@
-"""Sweep files: TOML in, one frozen `SweepConfig` out, errors in one line that names the key."""
+"""Sweep files: read from TOML into one frozen `SweepConfig`, with errors in one line that names the key."""
 
 import tomllib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pruning.identity import json_identity
 from retrieval.runtime.latency import LatencySettings
 from search.overrides import replace_keys_
-from search.study.budget import Budget, Stall
+from search.study.budget import Budget, StagnationSettings
 from search.study.samplers import DEFAULT_SAMPLER, make_sampler
 from spaces.preset import PRESET_MODEL, Preset, load_preset
 from tracking.limits import Limits
@@ -29,12 +29,12 @@ from trainables.settings import (
     TrialSettings,
 )
 
-# Of [search]: a sweep may go on with others.
+# Keys of [search] that may change when a sweep goes on.
 _MAY_CHANGE = {"trials", "epochs", "hours", "stop", "max_failures", "step_timeout_s"}
 
 
 class TrialTraining(FinetuneSettings):
-    """[finetune]: how a trial trains, and for how long."""
+    """[finetune]: how a trial trains, and for how many epochs."""
 
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
@@ -48,21 +48,23 @@ class SpaceSettings(Settings):
     preset: str
 
     def resolve(self) -> Preset:
-        """The preset with these entries in place of its own."""
+        """Return the preset with these entries in place of its own."""
         return load_preset(self.preset, **(self.model_extra or {}))
 
 
 class SearchSettings(Settings):
-    """[search]: how much, towards what, proposed by whom.
+    """[search]: the budget, the objectives, and the sampler.
 
-    The budget is in trials, epochs of all trials, or hours of its drivers: one at least, and the first that is used up
-    ends the search. A larger one later goes on where this one ended.
+    The budget is in trials, epochs of all trials, or hours of the sweep's drivers: at least one of them, and the first
+    that is used up ends the search. With a larger one, the same sweep goes on where it ended.
     """
 
     trials: int | None = Field(default=None, ge=1, description="that finish or are stopped early")
     epochs: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
-    stop: Stall | None = Field(default=None, description="{growth, trials}: ends a search whose front grows no more")
+    stop: StagnationSettings | None = Field(
+        default=None, description="{growth, trials}: ends a search whose front grows no more"
+    )
     objectives: tuple[str, ...] = ("map", "speedup")
     sampler: str = DEFAULT_SAMPLER
     seed: int = Field(default=0, ge=0)
@@ -82,16 +84,21 @@ class SearchSettings(Settings):
 
     @property
     def budget(self) -> Budget:
-        """What may be spent."""
+        """The budget that trials, epochs, hours and stop make."""
         return Budget(trials=self.trials, epochs=self.epochs, hours=self.hours, stop=self.stop)
 
 
 class SchedulerSettings(Settings):
-    """[scheduler]: whether trials end early, by successive halving on quality and exact cost (see
-    `search.halving.successive_halving`).
+    """[scheduler]: whether trials are stopped early, by successive halving on quality and exact cost.
 
     A trial is judged after `grace` epochs, and again whenever `reduction` times as many are done; one in `reduction`
-    goes on. Later `brackets` judge their trials that much later for the first time.
+    goes on (see `search.halving.successive_halving`).
+
+    Attributes:
+        name: "rungs" stops trials early, "none" lets every trial train to its end.
+        grace: epochs before which no trial is judged.
+        reduction: one of so many trials goes on.
+        brackets: groups of trials that are first judged later, each `reduction` times as late as the one before.
     """
 
     name: Literal["rungs", "none"] = "none"
@@ -101,7 +108,7 @@ class SchedulerSettings(Settings):
 
 
 class ResourceSettings(Settings):
-    """[resources]: what each trial is given; a fraction of a GPU shares it, without isolating its memory."""
+    """[resources]: CPUs and GPUs of each trial; a fraction of a GPU shares it, without isolating its memory."""
 
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
@@ -114,12 +121,12 @@ class ResourceSettings(Settings):
 
     @property
     def task_options(self) -> dict[str, float]:
-        """The same for a Ray task."""
+        """The same resources as options of a Ray task."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus}
 
 
 class SweepConfig(Settings):
-    """A whole sweep, as its file says."""
+    """The configuration of a whole sweep, as its file says."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     data: DataSettings
@@ -156,10 +163,10 @@ class SweepConfig(Settings):
         return self
 
     def check_reported(self, protocol: Protocol | None) -> None:
-        """Refuse an objective that no trial will report.
+        """Refuse an objective that trials do not report.
 
         Args:
-            protocol: of `data.select_on`; None while it is not known.
+            protocol: that of `data.select_on`; None while it is not known.
 
         Raises:
             ValueError: names the objective and what it needs.
@@ -170,7 +177,7 @@ class SweepConfig(Settings):
 
     @property
     def trial_settings(self) -> TrialSettings:
-        """What all trials have in common."""
+        """The settings that all trials have in common."""
         finetune = self.finetune.model_dump(exclude={"epochs", "learning_rate"})
         return TrialSettings(
             data=self.data,
@@ -185,12 +192,12 @@ class SweepConfig(Settings):
 
     @property
     def identity(self) -> str:
-        """Sixteen hex digits of what decides the trials' outcome: all but the budget and the resources."""
+        """Sixteen hex digits that depend on all that decides the trials' outcome: not on budget and resources."""
         return json_identity(self.deciding)
 
     @property
     def deciding(self) -> dict[str, Any]:
-        """The file without what does not decide the trials' outcome; its space as the preset gives it."""
+        """The part of the configuration that decides the trials' outcome; its space with all entries of the preset."""
         parts = self.model_dump(mode="json", exclude={"resources": True, "search": _MAY_CHANGE})
         return {**parts, "space": self.space.resolve().model_dump(mode="json")}
 
@@ -202,9 +209,9 @@ def load_config(
 
     Args:
         path: the TOML file.
-        data: replaces `data.root`; a relative root is relative to the working directory.
+        data: replaces `data.root`; relative to the working directory.
         trials: replaces `search.trials`.
-        overrides: "key=value", each replaces that key, as "dense.epochs=3"; see `search.overrides`.
+        overrides: "key=value" each, as "dense.epochs=3"; see `search.overrides`.
 
     Raises:
         ValueError: one line with the file, the key, what was wrong and what would be right.
@@ -216,7 +223,7 @@ def load_config(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     replace_keys_(raw, overrides)
-    # What is wrong now may be in the command's words, not in the file.
+    # An error may now lie in the command's options, not in the file.
     source = " ".join([str(path), *(f"--set {override}" for override in overrides)])
     for section, key, value in (("data", "root", data), ("search", "trials", trials)):
         if value is not None and isinstance(raw.get(section), dict):
@@ -226,7 +233,7 @@ def load_config(
     except ValidationError as error:
         raise ValueError(f"{source}: {first_error(error, SweepConfig)}") from error
     try:
-        _ = config.trial_settings  # whose sections must fit each other
+        _ = config.trial_settings  # refuses sections that do not fit each other
     except ValidationError as error:
         raise ValueError(f"{source}: {first_error(error, TrialSettings)}") from error
     try:
@@ -239,7 +246,7 @@ def load_config(
 
 
 def _with_absolute_paths(config: SweepConfig) -> SweepConfig:
-    """Workers have working directories of their own."""
+    """Make paths absolute: workers have other working directories."""
     data = config.data.model_copy(update={"root": config.data.root.expanduser().resolve()})
     network = config.network
     if network.weights not in (None, "random", "imagenet"):

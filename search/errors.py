@@ -1,25 +1,29 @@
-"""How a command ends when it does not succeed: one clear line, and exit code 2 or 1."""
+"""The two errors that end a command: each is one line, with exit code 2 or 1."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 GO_ON = "the same command goes on"
 
-# What a wrong path gives. Any other OSError, as of a full disk, is the machine's fault.
+# Errors that a wrong path causes. Any other OSError, as of a full disk, is the machine's fault.
 _WRONG_PATHS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 class BadInputError(Exception):
-    """Exit code 2: what was asked cannot be done as asked; the message says what, where, and what would be right."""
+    """Bad input, exit code 2; the message says what is wrong, where, and what would be right."""
 
 
 class FailedError(Exception):
-    """Exit code 1: it was tried and did not come out; the message says why."""
+    """A failure that is not the input's fault, exit code 1; the message says why."""
 
 
 @contextmanager
 def input_is_checked() -> Iterator[None]:
-    """Around code that reads what a person gave: an error there is theirs to mend, not a fault of ours."""
+    """Turn errors of the code inside, which checks a user's input, into `BadInputError`.
+
+    Raises:
+        BadInputError: for every ValueError, and for the OSErrors that a wrong path causes.
+    """
     try:
         yield
     except (ValueError, *_WRONG_PATHS) as error:

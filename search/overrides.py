@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE`: keys of a sweep file that the command line replaces."""
+"""The option `--set KEY=VALUE`, which replaces keys of a sweep file."""
 
 import tomllib
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ _TOML_STARTS = ("[", "{", '"', "'")
 
 
 def replace_keys_(sections: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Replace keys of a sweep file that was read, in place; whether they exist is checked with the rest of the file.
+    """Replace keys of a sweep file in place; whether they exist is checked with the rest of the file.
 
     Args:
-        sections: as TOML gives them.
+        sections: the sweep file as TOML reads it.
         overrides: "key=value" each, a later one wins. The key has its sections before it, with dots between. The value
-            is TOML; one that is none, as a bare word or a path, is a string.
+            is TOML; anything that is not, as a bare word or a path, is a string.
 
     Raises:
-        ValueError: no "=", an empty part of a key, a section that is none in the file, or a broken list, table or
-            string.
+        ValueError: no "=", an empty part of a key, a section that is a value in the file, or a broken list, table
+            or string.
     """
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -1,7 +1,7 @@
-"""The sensitivity map of a sweep: every group that may lose channels, cut alone, each as a Ray task.
+"""The sensitivity map of a sweep: every group that may lose channels is cut alone, each in a Ray task.
 
-A group's measurement is kept by the worker that made it, beside the dense network. So a map that was interrupted goes
-on, and another sweep over the same dense network, data and settings finds it made.
+The worker that measures a group writes the result beside the dense network. So an interrupted map goes on where it
+was, and another sweep over the same dense network, data and settings reads the same results.
 """
 
 import time
@@ -49,7 +49,7 @@ def sensitivity_map(
     notice: Callable[[str], None],
     progress: ShowProgress = lambda done, total: None,
 ) -> SensitivityMap:
-    """Measure what has not been measured before, on as much of the cluster as there is, and put the map together.
+    """Measure the groups that were not measured before, in parallel on the cluster, and return the map.
 
     Args:
         config: of the sweep; [sensitivity] names the ratios, the first objective is the quality.
@@ -77,7 +77,7 @@ def sensitivity_map(
     }
     if kept:
         notice(f"sensitivity: {len(kept)} of {len(free)} groups were measured before")
-    found = {**kept, **_measured(tasks, len(free), probe, notice, progress)}
+    measured = {**kept, **_measured(tasks, len(free), probe, notice, progress)}
     dense_point: DensePoint = _result(dense, "the dense network")
     return SensitivityMap(
         network=settings.network.name,
@@ -87,7 +87,7 @@ def sensitivity_map(
         dense_macs=dense_point.macs,
         ratios=probe.ratios,
         round_to=probe.round_to,
-        groups=tuple(found[group.id] for group in free),
+        groups=tuple(measured[group.id] for group in free),
     )
 
 
@@ -115,9 +115,9 @@ def _measure_dense(settings: TrialSettings, baselines: Path, probe: Probe) -> De
 def _measure_group(settings: TrialSettings, baselines: Path, group_id: str, probe: Probe) -> GroupSensitivity:
     device = use_ray_resources()
     baseline = need_baseline(settings, baselines)
-    found = measure_group(settings, baseline, group_id, probe, device)
-    keep_group(sensitivity_folder(settings, baseline, probe), found)
-    return found
+    measured = measure_group(settings, baseline, group_id, probe, device)
+    keep_group(sensitivity_folder(settings, baseline, probe), measured)
+    return measured
 
 
 def _channel_methods(space: Space) -> list[str]:
@@ -140,17 +140,17 @@ def _probe(config: SweepConfig, space: Space) -> Probe:
 def _measured(
     tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: ShowProgress
 ) -> dict[str, GroupSensitivity]:
-    """Group id → its measurement, with a line for each as it comes."""
+    """Return group id → its measurement, noticing each as it comes."""
     start, before = time.monotonic(), total - len(tasks)
-    found: dict[str, GroupSensitivity] = {}
+    measured: dict[str, GroupSensitivity] = {}
     progress(before, total)
     for group in _as_they_come(tasks):
-        found[group.group] = group
-        per_group = (time.monotonic() - start) / len(found)
-        left = timedelta(seconds=round(per_group * (len(tasks) - len(found))))
-        notice(f"sensitivity {before + len(found)}/{total}: {_line(group, probe)}, {left} left")
-        progress(before + len(found), total)
-    return found
+        measured[group.group] = group
+        per_group = (time.monotonic() - start) / len(measured)
+        left = timedelta(seconds=round(per_group * (len(tasks) - len(measured))))
+        notice(f"sensitivity {before + len(measured)}/{total}: {_line(group, probe)}, {left} left")
+        progress(before + len(measured), total)
+    return measured
 
 
 def _as_they_come(tasks: Mapping[Any, str]) -> Iterator[GroupSensitivity]:
@@ -170,7 +170,7 @@ def _result(task: Any, what: str) -> Any:
 
 
 def _line(group: GroupSensitivity, probe: Probe) -> str:
-    """ "layer1.0.conv1: mAP 61.2% at 32/64 channels, 40.0% at 16/64"."""
+    """Return one group in words, as "layer1.0.conv1: mAP 61.2% at 32/64, 40.0% at 16/64"."""
     metric = METRICS[probe.quality]
     points = [f"{metric.show(point.quality)} at {point.kept}/{group.width}" for point in group.points]
     return f"{group.group}: {metric.label} {', '.join(points)}" if points else f"{group.group}: too narrow to be cut"

@@ -1,4 +1,4 @@
-"""The folder that holds a sweep: what lies where, whose it is, and one driver at a time."""
+"""The folder of a sweep: its layout, the sweep that it belongs to, and a lock for one driver at a time."""
 
 import fcntl
 import os
@@ -13,7 +13,14 @@ from tracking.format_version import JsonFormat, UnknownFormatError
 
 
 class SweepCard(BaseModel, frozen=True, extra="forbid"):
-    """sweep.json: whose folder this is."""
+    """sweep.json: the sweep that a folder belongs to.
+
+    Attributes:
+        identity: of the configuration, see `SweepConfig.identity`.
+        data: the fingerprint of the data.
+        baselines: where the dense network is kept.
+        config: the whole configuration.
+    """
 
     identity: str
     data: str
@@ -25,13 +32,19 @@ SWEEP_JSON = JsonFormat("a sweep's card", SweepCard)
 
 
 class SweepStorage:
-    """A sweep's folder.
+    """The folder of a sweep.
 
     sweep.json          the configuration, its identity, the data's fingerprint, where the dense network is kept
     journal.log         Optuna's journal: what was proposed and what came of it
     trials/<number>/    record, weights, and a checkpoint while it runs
     front.html .json .parquet .png
     mlflow.db           unless --tracking-uri names another store
+
+    Args:
+        path: of the folder, which need not exist yet.
+
+    Raises:
+        ValueError: the path is a URI.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +53,11 @@ class SweepStorage:
         self.path = path.expanduser().resolve()
 
     def check(self, config: SweepConfig, data: str) -> None:
-        """Do nothing when the folder is new, empty or this sweep's, over data of this fingerprint.
+        """Do nothing if the folder is new, empty, or belongs to this sweep over this data.
+
+        Args:
+            config: of the sweep.
+            data: the fingerprint of its data.
 
         Raises:
             ValueError: it belongs to another sweep or to other data, or holds something else.
@@ -53,7 +70,16 @@ class SweepStorage:
             raise ValueError(f"storage {self.path} is a file: name a folder")
 
     def claim(self, config: SweepConfig, data: str, baselines: Path) -> None:
-        """Make the folder this sweep's, and remove what writes that were killed have left; raises as `check` does."""
+        """Write sweep.json, and remove temporary files that a killed driver has left.
+
+        Args:
+            config: of the sweep.
+            data: the fingerprint of its data.
+            baselines: where its dense network is kept.
+
+        Raises:
+            ValueError: as `check` does.
+        """
         self.check(config, data)
         card = SweepCard(identity=config.identity, data=data, baselines=baselines, config=config)
         SWEEP_JSON.write(self.path / "sweep.json", card)
@@ -61,9 +87,10 @@ class SweepStorage:
             unfinished.unlink(missing_ok=True)
 
     def card(self) -> SweepCard:
-        """What sweep.json says.
+        """Return the content of sweep.json.
 
         Raises:
+            UnknownFormatError: it has a format version that is not known.
             ValueError: there is none, or it is damaged.
         """
         path = self.path / "sweep.json"
@@ -78,7 +105,7 @@ class SweepStorage:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the sweep for this process; the kernel lets go of it when the process dies, however it dies.
+        """Lock the sweep for this process; the kernel releases the lock when the process dies, however it dies.
 
         Raises:
             ValueError: another process holds it.
@@ -112,5 +139,5 @@ class SweepStorage:
 
 
 def _is_ours(entry: Path) -> bool:
-    """Whether a first start that was killed leaves such a file: it makes no folder another's."""
+    """Return whether a killed first start leaves such a file, so that the folder still counts as empty."""
     return entry.name == ".lock" or entry.name.startswith(".sweep.json.")

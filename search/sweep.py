@@ -1,4 +1,4 @@
-"""A sweep from its file to its front: the way of the data, in order."""
+"""A sweep from its configuration to its front, step by step."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -40,18 +40,18 @@ from trainables.speed.meter import start_meter
 
 
 class SweepFailedError(FailedError):
-    """The sweep ended without what was asked for; the message says why."""
+    """The sweep ended without a result; the message says why."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep to start, or to go on with: the same call does both.
+    """A sweep to start or to continue: the same call does both.
 
-    Args:
+    Attributes:
         config: from the sweep file.
         storage: its folder, on a file system that every node sees.
         baselines: where dense networks are kept, shared by sweeps.
-        tracking_uri: of MLflow.
+        tracking_uri: MLflow's.
         address: of a Ray cluster; None for the running job's, or a local one.
         console: where progress is shown.
         warm_start: folder of a former sweep, whose front a new sweep tries first.
@@ -69,7 +69,7 @@ class Sweep:
         """Check, train the dense network, map its groups, search, measure the front, write it, and show it in MLflow.
 
         Raises:
-            BadInputError: the input does not allow it; nothing was written.
+            BadInputError: the input is wrong; nothing was written.
             SweepFailedError: more trials failed than the sweep allows, or nothing lies inside its limits.
         """
         with ExitStack() as stack:
@@ -177,7 +177,7 @@ class Sweep:
         self._check_ended(searcher)
 
     def _check_ended(self, searcher: StudySearcher) -> None:
-        """Say how the search ended, or raise where it did not end well."""
+        """Say why the search ended, or raise the error that ended it."""
         if searcher.gave_up:
             failed = [record for record in read_records(self.storage.path) if record.status == "failed"]
             if len(failed) <= self.config.search.max_failures:

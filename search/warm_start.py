@@ -1,4 +1,4 @@
-"""First points from a former sweep: its front, projected into this sweep's space."""
+"""A warm start: the front of a former sweep, projected into the space of a new one and tried first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,12 +89,12 @@ def points_of_front(
     objectives: Sequence[str],
     most: int = MOST_POINTS,
 ) -> WarmStart:
-    """Points for `space` from the front of a former sweep: group by group on the same network, else stage by stage.
+    """Return points for `space` from the front of a former sweep: group by group on the same network, else by stages.
 
     Args:
-        records: of the former sweep's trials, of any status.
-        groups: of the former sweep's network.
-        space: of this sweep.
+        records: the former sweep's trials, of any status.
+        groups: those of the former sweep's network.
+        space: the new sweep's.
         objectives: the former sweep's metric keys, the quality first.
         most: how many members of the front are taken at most.
 
@@ -104,12 +104,13 @@ def points_of_front(
     members = _members(records, objectives, most)
     if not members:
         raise ValueError("nothing to start from: the former sweep has no finished trial; name one that has")
-    found = {record.number: _projected(record, groups, space) for record in members}
-    usable = {number: projected for number, projected in found.items() if _removes(space, projected)}
+    projections = {record.number: _projected(record, groups, space) for record in members}
+    usable = {number: projected for number, projected in projections.items() if _removes(space, projected)}
     if not usable:
-        lost = next((line for projected in found.values() for line in projected.dropped), "they remove nothing")
+        lost = next((line for projected in projections.values() for line in projected.dropped), "they remove nothing")
         raise ValueError(
-            f"nothing to start from: of the former front ({len(found)} trials) nothing is left in this space ({lost})"
+            f"nothing to start from: of the former front ({len(projections)} trials) "
+            f"nothing is left in this space ({lost})"
         )
     return WarmStart(
         points=tuple(projected.params for projected in usable.values()),
@@ -118,14 +119,14 @@ def points_of_front(
         ),
         dropped=tuple(
             f"trial {number}: {'; '.join(projected.dropped) or 'nothing of it removes anything here'}"
-            for number, projected in found.items()
+            for number, projected in projections.items()
             if projected.dropped or number not in usable
         ),
     )
 
 
 def _members(records: Sequence[TrialRecord], objectives: Sequence[str], most: int) -> list[TrialRecord]:
-    """Of the former front, spread along its costs."""
+    """Return members of the former front, spread along its costs."""
     finished = [record for record in records if record.status == "finished" and set(objectives) <= set(record.metrics)]
     values_NM = np.array([[record.metrics[key] for key in objectives] for record in finished])
     signs_M = np.array([METRICS[key].sign for key in objectives])
@@ -149,6 +150,6 @@ def _shape(groups: Sequence[PrunableGroup]) -> dict[str, int]:
 
 
 def _removes(space: Space, projected: Projected) -> bool:
-    """Whether anything goes: a network that keeps all is in every sweep's ladder."""
+    """Return whether anything is removed: the network that keeps all is in every sweep's ladder anyway."""
     schedule = space.propose(ScriptedSampler(projected.params))
     return any(schedule.ratios.values()) or schedule.quantization is not None

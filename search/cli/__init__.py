@@ -1,1 +1,1 @@
-"""What only the command line needs."""
+"""The command line: its commands, and what only they need."""

@@ -1,4 +1,4 @@
-"""What a sweep would do, without doing it: its space, its first proposals and their cost, resources, and the time."""
+"""The dry run of a sweep: its space, its first proposals and their costs, the resources, and the time it will take."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -42,9 +42,17 @@ def dry_run(
     console: Console,
     warm_start: Path | None = None,
 ) -> None:
-    """Show what the same command would do without `--dry-run`; nothing is written.
+    """Show what the same command would do without `--dry-run`; write nothing.
 
-    What an earlier start of the sweep has left, its dense network and its sensitivity map, is taken into account.
+    The dense network and the sensitivity map that an earlier start of the sweep has left are used.
+
+    Args:
+        config: of the sweep.
+        storage: its folder, which need not exist.
+        baselines: where dense networks are kept.
+        address: of a Ray cluster; None for the running job's, or a local one.
+        console: where it is shown.
+        warm_start: folder of a former sweep, whose front would be tried first.
 
     Raises:
         BadInputError: the sweep itself would be refused.
@@ -87,10 +95,11 @@ def dry_run(
 def first_proposals(
     make_searcher: Callable[[Path], StudySearcher], count: int = FIRST_PROPOSALS
 ) -> list[dict[str, Any]]:
-    """The configs that a new sweep would hand out first, side by side, before any has been told.
+    """Return the configs of the trials that a new sweep would hand out first, before it knows any result.
 
     Args:
-        make_searcher: from a folder to the sweep's searcher; the folder is a temporary one.
+        make_searcher: makes the sweep's searcher over the folder that it is given, a temporary one.
+        count: how many; fewer are returned where the space has fewer.
     """
     with TemporaryDirectory() as folder:
         searcher = make_searcher(Path(folder))
@@ -99,7 +108,7 @@ def first_proposals(
 
 
 def proposals_table(configs: Sequence[dict[str, Any]]) -> Table:
-    """Each proposal with its method, its ratios and its counted cost."""
+    """Return a table of proposals with method, ratios and counted costs."""
     table = Table(title=f"the first {len(configs)} proposals, and what is known of them before they train")
     for name in ("trial", "method", "channels removed", *(METRICS[key].label for key in _COUNTED)):
         table.add_column(name, justify="left" if name in ("method", "channels removed") else "right")
@@ -111,7 +120,7 @@ def proposals_table(configs: Sequence[dict[str, Any]]) -> Table:
 
 
 def resources_line(resources: ResourceSettings, nodes: Sequence[dict[str, float]], slots: int) -> str:
-    """What a trial needs, what the cluster has, and how many run at once."""
+    """Return a line that says what a trial needs, what the nodes have, and how many trials run at once."""
     have = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in nodes)
     needs = f"{resources.cpus} CPUs and {resources.gpus:g} GPUs"
     return f"a trial needs {needs}; the nodes have {have}: {slots} trials at once"
@@ -120,13 +129,14 @@ def resources_line(resources: ResourceSettings, nodes: Sequence[dict[str, float]
 def time_lines(
     budget: Budget, *, epochs: int, epoch_seconds: float, slots: int, records: Sequence[TrialRecord], early_stops: bool
 ) -> Iterator[str]:
-    """How long the budget will take at most.
+    """Yield lines that say how long an epoch, a trial, and the search will take at most.
 
     Args:
+        budget: of the sweep.
         epochs: of the longest trial.
-        epoch_seconds: of one epoch, timed on the dense network; the records' own mean replaces it once there is one.
+        epoch_seconds: of one epoch, timed on the dense network; used until there are records.
         slots: how many trials run at once.
-        records: of trials that have ended.
+        records: of trials that have ended; their mean epoch is used where there are any.
         early_stops: whether a scheduler ends trials before their last epoch.
     """
     seen = [point.seconds for record in records for point in record.curve]

@@ -1,4 +1,4 @@
-"""Are `search`, `spaces`, … the packages of this repository? Their names are generic: others may come first."""
+"""A check that `search`, `spaces`, … are imported from this repository: other packages may have such generic names."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +9,11 @@ PACKAGES = ("pruning", "retrieval", "spaces", "tracking", "trainables", "search"
 
 
 def check_names() -> None:
-    """Raise FailedError when one of our packages would be imported from somewhere else."""
+    """Check that every one of our packages would be imported from this repository.
+
+    Raises:
+        FailedError: one would not; names it and where it comes from.
+    """
     root = Path(__file__).resolve().parents[2]
     for name in PACKAGES:
         spec = find_spec(name)

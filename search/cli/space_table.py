@@ -1,4 +1,4 @@
-"""What a sweep may vary, as a table for the terminal."""
+"""The dimensions of a space as a table for the terminal."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ from spaces.space import Space
 
 
 def space_table(space: Space) -> Table:
-    """Every dimension, in the order in which it is asked for: its range, what it acts on, and when it is there."""
+    """Return a table of all dimensions in the order of their suggestion: range, what each acts on, its condition."""
     table = Table(title="the space", title_justify="left")
     for column in ("dimension", "range", "acts on", "only when"):
         table.add_column(column, overflow="fold")
@@ -21,22 +21,22 @@ def space_table(space: Space) -> Table:
 
 
 def space_summary(space: Space) -> list[str]:
-    """Lines below the table: how many dimensions and free groups there are, and why other groups keep all channels."""
-    found = dimensions(space)
-    sometimes = sum(1 for dimension in found if dimension.condition)
+    """Return lines that count dimensions and free groups, and say why the other groups keep all channels."""
+    varied = dimensions(space)
+    sometimes = sum(1 for dimension in varied if dimension.condition)
     only = f", {sometimes} of them in some trials only" if sometimes else ""
     whole = defaultdict(list)
     for group in space.groups:
         if reason := space.why_whole(group):
             whole[reason].append(group.id)
     return [
-        f"{len(found)} dimensions{only}; {len(space.free_groups)} of {len(space.groups)} groups may lose channels",
+        f"{len(varied)} dimensions{only}; {len(space.free_groups)} of {len(space.groups)} groups may lose channels",
         *(f"whole: {', '.join(groups)}: {reason}" for reason, groups in whole.items()),
     ]
 
 
 def show_range(dimension: Dimension) -> str:
-    """The range of one dimension, as a person reads it."""
+    """Return the range of one dimension as a person reads it."""
     if dimension.kind == "choice":
         return ", ".join(map(str, dimension.choices))
     scale = ", logarithmic" if dimension.log else ""

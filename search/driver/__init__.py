@@ -1,1 +1,1 @@
-"""The driver of a sweep: Ray, its cluster, tasks, callbacks and progress."""
+"""The driver of a sweep: how it uses Ray (cluster, tasks, Tune, callbacks) and shows progress."""

@@ -1,4 +1,4 @@
-"""Connecting to Ray, and what it has to give."""
+"""The connection to Ray, and the resources of its nodes."""
 
 import logging
 import os
@@ -15,22 +15,25 @@ from trainables.threads import available_threads
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Ray for the time of a sweep: the cluster at `address`, or that of the running job, or a local one started here.
+    """Connect to Ray while the context lasts.
 
     `search.driver.environment.prepare_ray` must have been called before Ray was imported.
 
+    Args:
+        address: of a cluster; None for that of the running job, or else a local one that is started here.
+
     Raises:
-        ValueError: the address is not of a form that a driver can join, or nothing answers there.
+        ValueError: a driver cannot join an address of that form, or nothing answers there.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    # Tune logs a lost trial as a page of its own stack; the record keeps the cause, and the progress line shows it.
+    # Tune logs a lost trial with a page of its own stack; the record keeps the cause, and the progress line shows it.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if address:
         _check_address(address)
         ray.init(address=address, **quiet)
     else:
-        # "local": without it Ray would join whatever cluster it finds traces of on this machine.
+        # "local": otherwise Ray would join any cluster whose address file it finds on this machine.
         ray.init(address="local", num_cpus=available_threads(), include_dashboard=False, **quiet)
     try:
         yield
@@ -39,7 +42,7 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    # Ray itself goes on trying for minutes, or for ever.
+    # Ray itself would go on trying for minutes, or for ever.
     if "://" in address:
         raise ValueError(f"address {address!r} is a URL: a head's host:port is right, or `ray job submit` from outside")
     host, _, port = address.rpartition(":")
@@ -52,10 +55,13 @@ def _check_address(address: str) -> None:
 
 
 def trial_slots_for(resources: ResourceSettings) -> int:
-    """How many trials fit on the cluster at once.
+    """Return how many trials fit on the cluster at once.
+
+    Args:
+        resources: of one trial.
 
     Raises:
-        ValueError: not one: says what a trial asks for and what the nodes have. Ray itself would wait for ever.
+        ValueError: none does; says what a trial asks for and what the nodes have. Ray itself would wait for ever.
     """
     nodes = node_resources()
     asked = {"CPU": float(resources.cpus), "GPU": resources.gpus}
@@ -70,12 +76,12 @@ def trial_slots_for(resources: ResourceSettings) -> int:
 
 
 def whole_node(resources: ResourceSettings) -> dict[str, float]:
-    """Task options for all cores of the largest node that has the GPUs of a trial."""
+    """Return Ray task options for all CPUs of the largest node that has the GPUs of a trial."""
     nodes = node_resources()
     cpus = max(node.get("CPU", 1.0) for node in nodes if node.get("GPU", 0.0) >= resources.gpus)
     return {"num_cpus": cpus, "num_gpus": resources.gpus}
 
 
 def node_resources() -> list[dict[str, float]]:
-    """What each node that is alive has."""
+    """Return the resources of each node that is alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]

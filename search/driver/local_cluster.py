@@ -1,4 +1,4 @@
-"""A Ray head on this machine, for trying out `ray job submit`: started, used, and stopped again.
+"""A Ray head on this machine, started for one sweep that is submitted with `ray job submit`, and stopped again.
 
 python -m search.driver.local_cluster --data data/mini --storage runs/cluster-demo
 """
@@ -33,15 +33,20 @@ _NO_AGENT = "No available agent to submit job"
 
 @dataclass(frozen=True)
 class Head:
-    """A running head: where its jobs are submitted, and the environment that its clients need."""
+    """A running Ray head.
+
+    Attributes:
+        job_address: where jobs are submitted.
+        environment: the environment variables that its clients need.
+    """
 
     job_address: str
     environment: dict[str, str]
 
     def submit(self, *entrypoint: str) -> int:
-        """`ray job submit --working-dir . -- ENTRYPOINT`, its log shown as it comes; returns the exit status."""
+        """Run `ray job submit --working-dir . -- ENTRYPOINT`, show its log as it comes, and return the exit status."""
         command = [str(_BIN / "ray"), "job", "submit", "--address", self.job_address]
-        # The working directory travels without its history.
+        # The working directory is uploaded without its git history.
         variables = {"PRUNEFRONT_COMMIT": provenance()["git_commit"]}
         command += ["--working-dir", ".", "--runtime-env-json", json.dumps({"env_vars": variables})]
         command += ["--", *entrypoint]
@@ -53,7 +58,7 @@ class Head:
             time.sleep(_AGENT_PAUSE_S)
 
     def _run(self, command: Sequence[str]) -> tuple[int, bool]:
-        """Exit status, and whether it came before the head could take jobs: its agent starts after all else."""
+        """Return the exit status, and whether the head's agent, which starts last, was not yet there to take a job."""
         early = False
         with subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -67,12 +72,18 @@ class Head:
 
 @contextmanager
 def local_head(cpus: int) -> Iterator[Head]:
-    """A head with the dashboard on loopback, free ports, and a token that only its clients here know.
+    """Start a head with the dashboard on loopback, free ports and a token, and stop it when the context ends.
+
+    Args:
+        cpus: that it offers.
+
+    Yields:
+        The head, ready to take jobs.
 
     Raises:
-        FailedError: it did not come up; the message ends with what it said.
+        FailedError: it did not start; the message ends with its last words.
     """
-    # Ray's last processes may still be writing into it when it goes.
+    # Ray's last processes may still write into the folder while it is removed.
     with TemporaryDirectory(prefix="prunefront-ray-", ignore_cleanup_errors=True) as name:
         token, log = Path(name) / "token", Path(name) / "head.log"
         token.touch(mode=0o600)
@@ -88,10 +99,10 @@ def local_head(cpus: int) -> Iterator[Head]:
         port, dashboard = free_port(), free_port()
         command = [str(_BIN / "ray"), "start", "--head", "--block", f"--num-cpus={cpus}", f"--port={port}"]
         command += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-        # Its files go with it, and its address is left nowhere for others to join by mistake.
+        # Its files are removed with it, and no address file is left for others to join by mistake.
         command += [f"--temp-dir={name}/ray"]
         with log.open("w") as output:
-            # A session of its own: Ctrl-C reaches us, and we stop the head in order.
+            # A session of its own: Ctrl-C reaches only this process, which then stops the head.
             process = subprocess.Popen(
                 command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -104,7 +115,7 @@ def local_head(cpus: int) -> Iterator[Head]:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
+    """Return a port of the loopback address that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -124,7 +135,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", address: str, token: str,
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the head to end, and what it started with it; what is left of its session after a while is killed."""
+    """Ask the head and its processes to end; kill what is left of its session after a while."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
@@ -158,7 +169,7 @@ def demo(
 
 
 def sweep_command(file: Path, data: Path, storage: Path, trials: int | None = None) -> Sequence[str]:
-    """The entrypoint of a job. Its working directory is a copy: paths to what must not be copied are absolute."""
+    """Return the entrypoint of a job, with absolute paths to data and storage: its working directory is a copy."""
     command = ["python", "-m", "search", "sweep", str(file)]
     command += ["--data", str(data.resolve()), "--storage", str(storage.resolve())]
     return command if trials is None else [*command, "--trials", str(trials)]

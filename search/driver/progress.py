@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a line for every trial that ended, and one that sums up."""
+"""The progress display of a sweep: a line for every trial that ended, and a summary."""
 
 import math
 import time
@@ -14,21 +14,22 @@ from search.study.budget import Budget
 from tracking.pareto import pareto_front
 from tracking.record import METRICS, TrialRecord
 
-# What counts towards a budget of trials.
+# Statuses that count towards a budget of trials.
 COUNTED = ("finished", "stopped")
 
 
 class SweepProgress:
-    """Counts trials and epochs, and shows trials done, running and failed, the best quality, front size and time left.
+    """Progress of a sweep: trials done, running and failed, the best quality, the front's size, and the time left.
 
     In a terminal the summary is a bar that stays at the bottom; elsewhere (a job's log) it ends every line.
 
     Args:
+        console: where it is shown.
         records: trials that had ended before this start of the sweep.
         budget: how much the sweep may spend.
         epochs: of the longest trial.
         objectives: metric keys whose front is counted, the quality first.
-        hours: that the sweep's drivers have run by now, where the budget is in hours.
+        hours: returns how long the sweep's drivers have run so far; needed where the budget is in hours.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SweepProgress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the bar for as long as this lasts; nothing outside a terminal."""
+        """Show the bar while the context lasts; nothing outside a terminal."""
         if not self._console.is_terminal:
             yield
             return
@@ -64,25 +65,25 @@ class SweepProgress:
         self._bar = None
 
     def started(self, number: int) -> None:
-        """A trial runs."""
+        """Note that a trial runs."""
         self._epochs_of.setdefault(number, 0)
         self._refresh()
 
     def epoch(self, number: int, epoch: int) -> None:
-        """A trial has done its `epoch`-th epoch (from 1)."""
+        """Note that a trial has done its `epoch`-th epoch, counted from 1."""
         self._epochs_done += 1
         self._epochs_of[number] = epoch
         self._refresh()
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has ended and left its record."""
+        """Note that a trial has ended, and print a line about it."""
         self._epochs_of.pop(record.number, None)
         self._records[record.number] = record
         self._console.print(self._line(record), markup=False, highlight=False, soft_wrap=True)
         self._refresh()
 
     def summary(self) -> str:
-        """Trials, best quality, front and time left, in one line."""
+        """Return trials, best quality, front and time left in one line."""
         failed = sum(record.status == "failed" for record in self._records.values())
         finished = [record for record in self._records.values() if record.status == "finished"]
         quality = METRICS[self._objectives[0]]
@@ -98,11 +99,11 @@ class SweepProgress:
 
     @property
     def _trained(self) -> int:
-        """Epochs of all trials, those that run included."""
+        """Epochs that all trials have trained, running ones included."""
         return sum(len(record.curve) for record in self._records.values()) + sum(self._epochs_of.values())
 
     def _spent(self) -> str:
-        """What of the budget is used, in words."""
+        """Return in words how much of the budget is used."""
         budget, stopped = self._budget, sum(record.status == "stopped" for record in self._records.values())
         parts = [f"{self._counted}{f'/{budget.trials}' if budget.trials else ''} trials"]
         parts += [f"{stopped} of them stopped early"] if stopped else []
@@ -134,7 +135,7 @@ class SweepProgress:
         return str(timedelta(seconds=round(seconds)))
 
     def _epochs_left(self) -> float:
-        """To train until trials or epochs are used up, taking it that trials end as early as they did so far."""
+        """Return the epochs until the budget is used up, assuming that trials end as early as they did so far."""
         counted = [record for record in self._records.values() if record.status in COUNTED and record.curve]
         mean = sum(len(record.curve) for record in counted) / len(counted) if counted else self._epochs
         bounds = []
@@ -145,7 +146,7 @@ class SweepProgress:
         return max(0.0, min(bounds)) if bounds else math.inf
 
     def _share(self) -> float:
-        """Of the work that is done, for the bar."""
+        """Return the share of the work that is done, for the bar."""
         left = self._epochs_left()
         if math.isinf(left):
             return self._hours() / (self._budget.hours or 1.0)

@@ -1,4 +1,4 @@
-"""Trials through Ray Tune: the one place that builds a Tuner, for sweeps, their tests and benchmarks alike."""
+"""Trials run through Ray Tune: the only place that builds a Tuner, for sweeps, tests and benchmarks."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,22 +21,22 @@ def run_trials(
     resources: Mapping[str, float],
     callbacks: Sequence[tune.Callback] = (),
 ) -> None:
-    """Run what the searcher proposes until it wants no more.
+    """Run the trials that the searcher proposes until it proposes no more.
 
-    Tune's own state is of no use to us: a restart reads the journal, the rungs and the records (docs/architecture.md).
-    It goes to a scratch folder, `storage/tune`, that is gone afterwards.
+    Tune's own state is not needed: a restart reads the journal, the rungs and the records (docs/architecture.md). It
+    goes to a scratch folder, `storage/tune`, that is removed afterwards.
 
     Args:
         trainable: a `tune.Trainable` class, or one with parameters, whose `reset_config` takes up another trial.
-        searcher: says how many run at once, and when it is enough.
-        scheduler: which trials stop early; None: none do.
+        searcher: decides how many trials run at once, and when the search is over.
+        scheduler: decides which trials stop early; None lets all finish.
         name: of the sweep.
         storage: its folder.
-        resources: of one trial: cpu, gpu.
-        callbacks: told what happens.
+        resources: of one trial, by the keys cpu and gpu.
+        callbacks: called by Tune.
 
     Raises:
-        Exception: what the searcher, the scheduler or a callback raised, as it was raised.
+        Exception: the very error that the searcher, the scheduler or a callback raised.
     """
     scratch = storage / "tune"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -49,7 +49,7 @@ def run_trials(
             verbose=0,
             callbacks=[*callbacks, _Forgetting()],
             failure_config=tune.FailureConfig(max_failures=2),
-            # A trial keeps its own state where any driver finds it (trainables.folder).
+            # A trial keeps its own state in its folder, where any driver finds it (trainables.folder).
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -62,7 +62,7 @@ def run_trials(
 
 
 class _Forgetting(tune.Callback):
-    """Empties what Tune keeps of every metric of a trial that has ended: half of its memory at a thousand trials."""
+    """A callback that empties Tune's metric history of ended trials: half of its memory at a thousand trials."""
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._forget(trial)
@@ -77,7 +77,7 @@ class _Forgetting(tune.Callback):
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """Tune wraps whatever is raised on the driver in errors of its own, with the trace as their message."""
+    """Return the error that was raised on the driver: Tune wraps it in its own, with the trace as message."""
     while isinstance(error, TuneError) and (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error

@@ -1,4 +1,4 @@
-"""The work of a sweep besides its trials, as Ray tasks: it runs where the GPUs are, not where the driver is."""
+"""Ray tasks for the work of a sweep besides its trials: they run where the GPUs are, not where the driver is."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,34 +18,34 @@ from trainables.speed.latency_cache import LatencyMeter
 
 @ray.remote
 def train_dense(settings: TrialSettings, baselines: Path) -> Iterator[EpochPoint]:
-    """Train the dense network with the cores that the task was given, yielding each epoch."""
+    """Train the dense network with the CPUs that the task was given, yielding each epoch."""
     device = use_ray_resources()
     yield from train_baseline(settings, baselines, device)
 
 
 @ray.remote
 def fetch_weights(architecture: str) -> None:
-    """Have torchvision's weights where the dense network will be trained, or say in one line why not."""
+    """Download torchvision's weights to the node that will train the dense network."""
     published_weights(architecture)
 
 
 @ray.remote
 def time_epoch(settings: TrialSettings) -> float:
-    """Seconds that an epoch of a trial takes, estimated without training one."""
+    """Return the estimated seconds of a trial's epoch; nothing is trained."""
     device = use_ray_resources()
     return seconds_per_epoch(settings, device)
 
 
 @ray.remote
 def score_dense(settings: TrialSettings, baselines: Path) -> dict[str, float]:
-    """The dense network's metrics."""
+    """Return the dense network's metrics."""
     device = use_ray_resources()
     return dense_metrics(settings, need_baseline(settings, baselines), device)
 
 
 @ray.remote
 def score_member(settings: TrialSettings, baselines: Path, storage: Path, number: int) -> dict[str, float]:
-    """A finished trial's mAP on the test queries."""
+    """Return a finished trial's metrics on the test queries."""
     device = use_ray_resources()
     return member_metrics(settings, need_baseline(settings, baselines), storage, number, device)
 
@@ -54,7 +54,7 @@ def score_member(settings: TrialSettings, baselines: Path, storage: Path, number
 def measure_member(
     settings: TrialSettings, baselines: Path, storage: Path, number: int, meter: LatencyMeter
 ) -> Speedup:
-    """A finished trial's speed, measured again."""
+    """Measure a finished trial's speed again."""
     use_ray_resources()
     baseline = need_baseline(settings, baselines)
     pruned = member_onnx(settings, baseline, storage, number)

@@ -1,4 +1,4 @@
-"""Waiting for a task that describes many images, with a line now and then that says how far it is."""
+"""Waiting for a Ray task that describes many images, with a line about its progress every minute."""
 
 import time
 from collections.abc import Callable
@@ -13,9 +13,15 @@ _LOOK_SECONDS, _SAY_SECONDS = 2.0, 60.0
 
 
 def wait_with_progress(task: Any, keep: Path, images: int, notice: Callable[[str], None]) -> Any:
-    """The result of a task that keeps descriptors of `images` images under `keep` while it makes them.
+    """Return the result of a task that writes descriptors of images in parts while it makes them.
 
-    The task may run on another node; the parts that it has written are what both see.
+    The task may run on another node: its progress is read off the parts, which lie on shared storage.
+
+    Args:
+        task: a reference of Ray's.
+        keep: the folder below which the parts are written.
+        images: how many images are described in all.
+        notice: called with a line at most once a minute.
     """
     start = said = time.monotonic()
     before = _parts(keep)

@@ -1,4 +1,4 @@
-"""Points sorted into fronts, one point after the other, and the order that spreads a choice over a front.
+"""Nondominated sorting of points that come one by one, and the order that spreads a choice over a front.
 
 Letters: N points, M objectives. Everything is maximised.
 """
@@ -9,11 +9,11 @@ from tracking.farthest_first import farthest_first
 
 
 class NondominatedRanks:
-    """Points in order of arrival, each in its front: 0 is dominated by none, 1 by members of front 0 only, and so on.
+    """Points in order of arrival, each with its rank: 0 is dominated by none, 1 by points of rank 0 only, and so on.
 
     Of equal points the earlier one dominates, as in `tracking.pareto`: peeling `pareto_front` off the points again and
-    again gives the same fronts. A new point moves only points that it dominates, front after front, so nothing is
-    sorted anew (Li et al., "Efficient nondomination level update method for steady-state evolutionary multiobjective
+    again gives the same ranks. A new point moves only points that it dominates, front after front, so nothing is
+    sorted again (Li et al., "Efficient nondomination level update method for steady-state evolutionary multiobjective
     optimization", IEEE Transactions on Cybernetics 2017).
 
     Args:
@@ -30,12 +30,12 @@ class NondominatedRanks:
 
     @property
     def points(self) -> np.ndarray:
-        """All points, N × M, as they came."""
+        """All points, N × M, in order of arrival."""
         return self._points_NM[: self._count]
 
     @property
     def ranks(self) -> np.ndarray:
-        """The front of each point, N."""
+        """The rank of each point, N."""
         return self._ranks_N[: self._count]
 
     def add(self, point_M: np.ndarray) -> int:
@@ -55,19 +55,19 @@ class NondominatedRanks:
         return self._count - 1
 
     def _push_down(self, index: int) -> None:
-        """Move what the newcomer dominates in its front to the next, what those dominate there one on, and so on."""
+        """Move the points of its front that the new one dominates one front on, and in turn what these dominate there."""
         moved_N, front = np.array([index]), int(self.ranks[index])
         while len(moved_N):
             peers_N = np.setdiff1d(np.flatnonzero(self.ranks == front), moved_N)
             at_least_NN = (self.points[moved_N, None] >= self.points[None, peers_N]).all(axis=2)
-            # Never the newcomer's equals, which came before it: they dominate it, and are in an earlier front.
+            # Never the new point's equals: they came before it, so they dominate it and are in an earlier front.
             moved_N = peers_N[at_least_NN.any(axis=0)]
             front += 1
             self.ranks[moved_N] = front
 
 
 def spread_order(points_NM: np.ndarray, count: int) -> list[int]:
-    """Choose `count` points of one front, the best spread over their costs first.
+    """Choose `count` points of one front, spread over their costs.
 
     The ends come first, the best point in each objective; then always the point that is farthest, in its costs, from
     those already chosen (an epsilon-net: Salinas et al., "A multi-objective perspective on jointly tuning hardware and
@@ -77,8 +77,8 @@ def spread_order(points_NM: np.ndarray, count: int) -> list[int]:
     half-trained network is noise; and the ends are chosen first instead of any point.
 
     Args:
-        points_NM: quality, then costs, on scales on which differences mean the same everywhere (logarithms).
-        count: how many are wanted; fewer are returned when there are fewer.
+        points_NM: quality, then costs, on scales where equal differences mean the same everywhere (logarithms).
+        count: how many are wanted; fewer are returned if there are fewer.
 
     Returns:
         Indices, the first chosen first.

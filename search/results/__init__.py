@@ -1,1 +1,1 @@
-"""After the search: the front is scored, a trial picked, exported and verified."""
+"""The steps after a search: the final evaluation, and picking, exporting, verifying and using a trial."""

@@ -1,4 +1,4 @@
-"""Descriptors of a folder of images by a bundle's network: what a deployed index is built from."""
+"""Descriptors of a folder of images by a bundle's network, from which a deployed index is built."""
 
 import hashlib
 import shutil
@@ -20,7 +20,15 @@ from trainables.threads import available_threads
 
 @dataclass(frozen=True)
 class Job:
-    """A folder of images to describe into one new Parquet file."""
+    """A folder of images to describe into one new Parquet file.
+
+    Attributes:
+        bundle: whose network describes.
+        folder: of the images.
+        names: of the images, relative to the folder.
+        out: the Parquet file.
+        kind: of the numbers.
+    """
 
     bundle: Path
     folder: Path
@@ -30,10 +38,16 @@ class Job:
 
 
 def plan_description(bundle: Path, folder: Path, out: Path, kind: Kind) -> Job:
-    """Find all that is needed.
+    """Find the images, and check that they can be described.
+
+    Args:
+        bundle: a folder that `export` wrote.
+        folder: of images, in folders of any depth.
+        out: the Parquet file, which must not exist yet.
+        kind: of the numbers that are kept.
 
     Raises:
-        ValueError: no bundle, no images, or `out` is there already.
+        ValueError: there is no bundle, there are no images, or `out` exists.
     """
     if not (bundle / "model.onnx").is_file():
         raise ValueError(f"{bundle} is no bundle: it has no model.onnx")
@@ -46,9 +60,16 @@ def plan_description(bundle: Path, folder: Path, out: Path, kind: Kind) -> Job:
 
 
 def describe_folder(job: Job, progress: Progress | None = None) -> int:
-    """Write the Parquet file: `image`, the name below the folder, and `descriptor`; returns the descriptors' size.
+    """Write the Parquet file, with the columns `image` (the name below the folder) and `descriptor`.
 
-    What is done is kept beside the file until all is: an interrupted call goes on where it was.
+    Finished parts are kept beside the file until all are done: an interrupted call goes on where it was.
+
+    Args:
+        job: see `plan_description`.
+        progress: called with how many images are done, and of how many.
+
+    Returns:
+        The size of a descriptor.
 
     Raises:
         UnreadableImagesError: names every image that could not be read.

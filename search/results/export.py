@@ -1,4 +1,4 @@
-"""The deliverable: a folder with one configuration's network, everything that says what it is, and checksums."""
+"""The bundle, which is what a sweep delivers: one trial's network, everything that describes it, and checksums."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from trainables.retrieval_quality import QualityEvaluator
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings, traced_size
 
 CHECKSUMS = "SHA256SUMS"
-# In every bundle; see `contents_of`.
+# Files of every bundle; see `contents_of`.
 CONTENTS = (
     "model.onnx",
     PLAIN,
@@ -43,8 +43,16 @@ CONTENTS = (
 class NetworkCard(BaseModel, frozen=True, extra="forbid"):
     """network.json: the dense shape that the plan cuts, and the data that the bundle's `test_map` was scored on.
 
-    Images go in as RGB in [0, 1] with `mean` taken off and divided by `std`, at `data.image_size`. `classes` are those
-    of the training set, `descriptor` the scales and the whitening that the delivered network holds.
+    Images go in as RGB in [0, 1], minus `mean`, divided by `std`, at `data.image_size`.
+
+    Attributes:
+        network: the dense network.
+        classes: number of classes of the training set.
+        descriptor: the scales and the whitening that the delivered network holds.
+        data: the data set.
+        evaluation: how `test_map` was scored.
+        mean: of each channel.
+        std: of each channel.
     """
 
     network: NetworkSettings
@@ -61,13 +69,21 @@ NETWORK_JSON = JsonFormat("a bundle's network card", NetworkCard)
 
 
 def contents_of(schedule: Schedule) -> tuple[str, ...]:
-    """The files of a trial's bundle, but for the checksums: coded weights add their packed file."""
+    """Return the names of a bundle's files without the checksums; coded weights add their packed file."""
     return (*CONTENTS, PACKED) if schedule.quantization else CONTENTS
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a bundle is made from: one finished trial of a sweep, with everything that it needs found to be there."""
+    """The source of a bundle: one finished trial of a sweep, checked to have everything that the bundle needs.
+
+    Attributes:
+        storage: of the sweep.
+        config: of the sweep.
+        record: of the trial.
+        baseline: the dense network.
+        out: the new folder of the bundle.
+    """
 
     storage: SweepStorage
     config: SweepConfig
@@ -82,11 +98,11 @@ def find_source(storage: SweepStorage, number: int, out: Path, baselines: Path |
     Args:
         storage: of the sweep.
         number: of the trial.
-        out: a folder that is not there yet.
-        baselines: where the dense network lies, when it has been moved since the sweep.
+        out: the folder of the bundle, which must not exist yet.
+        baselines: where the dense network lies, if it was moved since the sweep.
 
     Raises:
-        ValueError: no such finished trial, no dense network, or `out` is there already.
+        ValueError: there is no such finished trial or no dense network, or `out` exists.
     """
     out = out.expanduser().resolve()
     if out.exists():
@@ -102,7 +118,7 @@ def find_source(storage: SweepStorage, number: int, out: Path, baselines: Path |
 
 
 def export(source: Source) -> Path:
-    """Write the bundle to the new folder `source.out`; it appears whole or not at all.
+    """Write the bundle to the new folder `source.out`, completely or not at all, and return that folder.
 
     model.onnx            images N×3×H×W → unit descriptors N×D, sizes open
     weights.safetensors   the cut network's state dict
@@ -117,7 +133,7 @@ def export(source: Source) -> Path:
     record, settings, out = source.record, source.config.trial_settings, source.out
     assert record.schedule is not None
     network = trial_network(settings, source.baseline, source.storage.path, record.number)
-    # The weights are the bundle's own; where the dense network's once lay is of no use elsewhere.
+    # The bundle has its own weights; the path of the dense network's is of no use elsewhere.
     shape = settings.network.model_copy(update={"weights": None})
     card = NetworkCard(
         network=shape,
@@ -152,7 +168,7 @@ def export(source: Source) -> Path:
 def _metrics(source: Source, network: nn.Module) -> dict[str, float]:
     metrics, path = source.record.metrics, source.storage.path
     if (path / "front.json").is_file():
-        # What the front shows, measured after the search, is what the bundle says.
+        # The front's figures, measured after the search, replace those of the record.
         points = {point.number: point for point in read_front(path).points}
         metrics = points[source.record.number].metrics if source.record.number in points else metrics
     if "test_map" not in metrics:  # only the front's members were scored on the test queries

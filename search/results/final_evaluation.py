@@ -1,4 +1,4 @@
-"""After the search: the front measured again with nothing else running, and scored once on the test queries."""
+"""The final evaluation of a sweep: the front measured again with nothing else running, and scored on test queries."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -39,10 +39,16 @@ FINALS_JSON = JsonFormat("a trial's final metrics", FinalMetrics)
 
 @dataclass(frozen=True)
 class FinalEvaluation:
-    """The final measurements of one sweep, each kept on disk as soon as it is made.
+    """The final measurements of one sweep, each written to disk as soon as it is made.
 
-    The speed is that of a shape, the test mAP that of a trial: trials of equal widths are equally fast, and which of
-    them is on the front must not hang on the noise of two measurements.
+    A speed belongs to a shape, the test metrics to a trial: trials of equal widths are equally fast, and the noise of
+    two measurements must not decide which of them is on the front.
+
+    Attributes:
+        config: of the sweep.
+        storage: the sweep's folder.
+        baselines: where its dense network is kept.
+        meter: measures speeds.
     """
 
     config: SweepConfig
@@ -51,10 +57,15 @@ class FinalEvaluation:
     meter: LatencyMeter
 
     def front(self, records: Sequence[TrialRecord], dense: dict[str, float], notice: Callable[[str], None]) -> Front:
-        """The front of the finished trials, its members measured in quiet and scored on the test queries.
+        """Return the front of the finished trials, its members measured alone and scored on the test queries.
 
-        A speed measured during the search had company. Measuring a member again may move it behind another trial,
-        which is then measured too, until every member is. Asked again, nothing is measured twice.
+        During the search other trials ran beside each measurement. A member's new speed may move it behind another
+        trial, which is then measured too, until every member is. A second call measures nothing again.
+
+        Args:
+            records: of all trials.
+            dense: the dense network's metrics.
+            notice: called with a line for each measurement.
         """
         by_number = {record.number: record for record in records}
         while True:
@@ -67,7 +78,7 @@ class FinalEvaluation:
                 self._measure(by_number[number], records, notice)
 
     def merged(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The records with what was measured after the search in place of what was measured during it."""
+        """Return the records, with the final measurements in place of those made during the search."""
         speeds = self._speeds(records)
         merged = []
         for record in records:
@@ -79,7 +90,7 @@ class FinalEvaluation:
     def _measure(self, record: TrialRecord, records: Sequence[TrialRecord], notice: Callable[[str], None]) -> None:
         settings, number = self.config.trial_settings, record.number
         options = self.config.resources.task_options
-        # One after the other: while the speed is measured nothing else may run.
+        # One after the other: nothing else may run while the speed is measured.
         scored = score_member.options(**options).remote(settings, self.baselines, self.storage, number)
         images = len(open_data(settings.data).report_on.images)
         test = wait_with_progress(scored, TrialFolder(self.storage, number).path, images, notice)
@@ -102,5 +113,5 @@ class FinalEvaluation:
 
 
 def shape_of(record: TrialRecord) -> Shape:
-    """The width of every group: two trials with the same ones run the same network, with other weights."""
+    """Return the width of every group: trials with equal widths run the same network with other weights."""
     return tuple(row.achieved_width for row in record.ledger)

@@ -1,4 +1,4 @@
-"""The commands to type after a sweep."""
+"""The commands that a user needs after a sweep."""
 
 import shlex
 import sys
@@ -12,17 +12,17 @@ from tracking.mlflow_runs.mlflow_client import ui_command
 
 
 def python_command() -> str:
-    """This environment's Python as it is typed here: relative when it lies below the working directory."""
+    """Return the path of this environment's Python: relative if it lies below the working directory."""
     return str(_from_here(Path(sys.executable)))
 
 
 def command(*words: str) -> str:
-    """A command of ours as it is typed here."""
+    """Return one of our commands as it is typed in this working directory."""
     return shlex.join([python_command(), "-m", "search", *words])
 
 
 def next_steps(front: Front, storage: Path, tracking_uri: str) -> list[str]:
-    """Where the front lies as a page, how to open MLflow, and how to pick and export."""
+    """Return lines that say where the front's page is, how to open MLflow, and how to pick and export a trial."""
     folder = _from_here(storage)
     lines = [
         f"the front as a page:  {folder / 'front.html'}",
@@ -32,7 +32,7 @@ def next_steps(front: Front, storage: Path, tracking_uri: str) -> list[str]:
         number = pick(front, []).point.number
     except FailedError:
         number = front.members()[0].number
-    # Rounded down, so that the trial that was found above is within the limit as it is typed.
+    # Rounded down, so that the trial picked above is within the limit as it is typed.
     limit = f"{floor(1000 * (front.dense[front.quality] - LOSS_TAKEN)) / 1000:.3f}"
     lines.append(f"pick:                 {command('pick', str(folder), option_of(front), limit)}")
     lines.append(f"export:               {command('export', str(folder), str(number), '--out', f'bundle-{number}')}")
@@ -40,7 +40,7 @@ def next_steps(front: Front, storage: Path, tracking_uri: str) -> list[str]:
 
 
 def _open_mlflow(tracking_uri: str) -> str:
-    """The address of a server, or the command that starts one over a local store."""
+    """Return the address of a server, or the command that starts one over a local store."""
     shown = ui_command(tracking_uri)
     return shown if shown == tracking_uri else f"{shlex.quote(python_command())} -m {shown}"
 

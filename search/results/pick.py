@@ -1,4 +1,4 @@
-"""Choosing one trial of a finished sweep under limits, and saying why."""
+"""The choice of one trial of a finished sweep under limits, with the reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,21 @@ from tracking.front import Front, FrontPoint
 from tracking.record import METRICS
 
 LOSS_TAKEN = 0.05
-"""Of the dense network's quality, where nobody says how much may be lost."""
+"""How much of the dense network's quality may be lost where the user sets no limit."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound on one metric: at least `value` where higher is better, else at most.
+    """A bound on one metric: at least `value` where higher is better, else at most `value`.
 
-    `option` is how it is asked for, in multiples of `unit`; `value` is in the metric's own unit.
+    Attributes:
+        option: the command-line option that sets it.
+        metric: the metric's key.
+        value: the bound, in the metric's own unit.
+        unit: of the option, in the metric's own unit, as 1e6 for megabytes.
+
+    Raises:
+        ValueError: the value is not finite.
     """
 
     option: str
@@ -34,16 +41,16 @@ class Limit:
         return METRICS[self.metric].better == "higher"
 
     def holds(self, point: FrontPoint) -> bool:
-        """Whether a trial keeps within it."""
+        """Return whether a trial is within the limit."""
         value = point.metrics[self.metric]
         return value >= self.value if self.is_floor else value <= self.value
 
     def loosening(self, point: FrontPoint) -> float:
-        """By what share the limit would have to move to let this trial in."""
+        """Return by what share the limit would have to move to admit a trial."""
         return abs(point.metrics[self.metric] - self.value) / max(abs(self.value), 1e-12)
 
     def admitting(self, point: FrontPoint) -> str:
-        """The option's value that just lets this trial in, rounded to the side that still does."""
+        """Return the option's value that just admits a trial, rounded to the side that still does."""
         digits = point.metrics[self.metric] / self.unit * 1000
         return f"{(floor(digits) if self.is_floor else ceil(digits)) / 1000:g}"
 
@@ -53,12 +60,18 @@ class Limit:
 
 
 class NothingFitsError(FailedError):
-    """No trial keeps within all limits; the message says which limit is the one to loosen, and how far."""
+    """No trial is within all limits; the message says which limit to loosen, and how far."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The trial chosen, the next best within the limits (None when it is alone), and the reason in one sentence."""
+    """A chosen trial.
+
+    Attributes:
+        point: the trial.
+        runner_up: the next best within the limits; None if there is no other.
+        why: the reason in one sentence.
+    """
 
     point: FrontPoint
     runner_up: FrontPoint | None
@@ -66,12 +79,16 @@ class Choice:
 
 
 def pick(front: Front, limits: Sequence[Limit]) -> Choice:
-    """The best finished trial within the limits.
+    """Choose the best finished trial within the limits.
 
-    Best is the objective that is not limited: when a quality is (or when nothing is: then the sweep's own must be
-    within 0.05 of the dense network's), the fastest, or the best by the cost that the sweep was after instead; else
-    the most accurate.
-    Qualities are those of the validation queries: choosing by the test queries would spoil them as a report.
+    The best is the most accurate if only costs are limited. If a quality is limited, it is the fastest, or the best by
+    the sweep's own cost where that is not the speedup. Without any limit, the sweep's quality must be within 0.05 of
+    the dense network's. Qualities are those of the validation queries: choosing by the test queries would make them
+    useless as a report.
+
+    Args:
+        front: of the sweep.
+        limits: all of which must hold.
 
     Raises:
         NothingFitsError: no trial is within all limits.
@@ -93,12 +110,12 @@ def pick(front: Front, limits: Sequence[Limit]) -> Choice:
 
 
 def option_of(front: Front) -> str:
-    """What a limit on the sweep's own quality is asked for with."""
+    """Return the command-line option that limits the sweep's own quality."""
     return "--min-map" if front.quality == "map" else "--min-quality"
 
 
 def _advice(front: Front, limits: Sequence[Limit]) -> str:
-    """Name the limit that has to move least, and the trial that it then lets in."""
+    """Return which limit has to move least, and the trial that it then admits."""
     asked = " and ".join(map(str, limits))
     moves = []
     for limit in limits:
@@ -112,7 +129,12 @@ def _advice(front: Front, limits: Sequence[Limit]) -> str:
 
 
 def describe(point: FrontPoint, objectives: Sequence[str] = ()) -> str:
-    """One trial in one line, for a person, with what its sweep was after."""
+    """Return one trial in one line, for a person.
+
+    Args:
+        point: the trial.
+        objectives: of its sweep, which are shown too.
+    """
     asked = (name for key in objectives for name in (key, f"test_{key}") if name in METRICS)
     keys = dict.fromkeys(("map", "test_map", *asked, "speedup", "mac_ratio", "size_bytes"))
     figures = ", ".join(f"{METRICS[key].label} {METRICS[key].show(point.metrics.get(key))}" for key in keys)

@@ -1,4 +1,4 @@
-"""Does a bundle still do what it did? Run in a process of its own, from the bundle's files alone."""
+"""The verification of a bundle from its files alone: whether it still gives the results that it was exported with."""
 
 import hashlib
 import json
@@ -34,12 +34,17 @@ _ROUNDING_SLACK = 4
 
 
 class BundleBrokenError(FailedError):
-    """The bundle does not do what it says; the message names the file, or both numbers."""
+    """The bundle does not give the results that it states; the message names the file, or both numbers."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was verified, in words with its figures."""
+    """One check that a bundle has passed.
+
+    Attributes:
+        name: what was checked.
+        figures: the result in words, with its figures.
+    """
 
     name: str
     figures: str
@@ -50,11 +55,11 @@ def verify(bundle: Path, data: Path | None = None) -> Iterator[Check]:
 
     Args:
         bundle: a folder that `export` wrote.
-        data: where the data set lies, when it is not where the bundle was exported.
+        data: where the data set lies, if it was moved since the export.
 
     Raises:
         BundleBrokenError: a check does not pass.
-        BadInputError: the folder is no bundle, or the data set is not there.
+        BadInputError: the folder is no bundle or one of an unknown format version, or the data set is missing.
     """
     if not (bundle / CHECKSUMS).is_file():
         raise BadInputError(f"{bundle} is no bundle: it has no {CHECKSUMS}")
@@ -81,7 +86,7 @@ def _check_format(bundle: Path) -> None:
 
 def _check_sums(bundle: Path) -> Check:
     lines = (bundle / CHECKSUMS).read_text(errors="replace").splitlines()
-    # The files are those that export writes, by its own list: a line cut out, or one that leads elsewhere, is noticed.
+    # Compared with the names that export writes: a line that was removed, or names another file, is noticed.
     expected = {name: noted for noted, _, name in (line.partition("  ") for line in lines)}
     contents = contents_of(_schedule(bundle))
     if set(expected) != set(contents):
@@ -96,7 +101,7 @@ def _check_sums(bundle: Path) -> Check:
 
 
 def _schedule(bundle: Path) -> Schedule:
-    """What the trial did; it says which files there must be."""
+    """Return what the trial did, on which the list of files depends."""
     try:
         return Schedule.model_validate_json((bundle / "schedule.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -123,7 +128,7 @@ def _rebuild(bundle: Path, card: NetworkCard) -> nn.Module:
 
 
 def _check_descriptors(bundle: Path, network: nn.Module, size: tuple[int, int]) -> Check:
-    """ONNX Runtime against torch on random images at three sizes, one of them not square."""
+    """Compare ONNX Runtime with torch on random images at three sizes, one of them not square."""
     describe_onnx = describe_in(open_session(bundle / "model.onnx"))
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
@@ -143,10 +148,15 @@ def _check_descriptors(bundle: Path, network: nn.Module, size: tuple[int, int]) 
 
 
 def compare_descriptors(describe: Describe, network: nn.Module, images_NCHW: Tensor) -> tuple[float, float]:
-    """The largest difference from the network's descriptors, and how large it may be.
+    """Return the largest difference from the network's descriptors, and how large it may be.
 
-    Both compute in float32. Whitening, and the roots of a mean over scales, magnify what that leaves open: it may be a
-    few times what torch itself is off from double precision, where that is more than `DESCRIPTOR_TOLERANCE`.
+    Both compute in float32. Whitening, and the roots of a mean over scales, magnify rounding errors: the difference may
+    be `DESCRIPTOR_TOLERANCE`, or a few times the difference between torch's float32 and float64, if that is more.
+
+    Args:
+        describe: the exported network, in ONNX Runtime.
+        network: the same network in torch.
+        images_NCHW: to describe.
     """
     onnx_ND = describe(images_NCHW)
     single_ND = describe_with(network, torch.device("cpu"))(images_NCHW)

@@ -1,4 +1,4 @@
-"""A sweep in virtual time: the real searcher, the real rungs and real records, without Ray and without training."""
+"""A sweep in virtual time: the real searcher, scheduler and records, without Ray and without training."""
 
 import heapq
 import itertools
@@ -27,8 +27,11 @@ _UNLIMITED = Limits()
 class Ended:
     """A trial that ended.
 
-    time_s: virtual, since the sweep began. epochs: trained by all trials until then, those that still run included.
-    running: trials that ran when it ended, itself among them.
+    Attributes:
+        time_s: virtual time since the sweep began.
+        epochs: trained by all trials until then, running ones included.
+        running: how many trials ran when it ended, itself included.
+        record: of the trial.
     """
 
     time_s: float
@@ -39,26 +42,30 @@ class Ended:
 
 @dataclass(frozen=True)
 class Simulation:
-    """All trials of a simulated sweep, in the order in which they ended."""
+    """The trials of a simulated sweep.
+
+    Attributes:
+        ended: all of them, in the order in which they ended.
+    """
 
     ended: tuple[Ended, ...]
 
     @property
     def finished(self) -> tuple[Ended, ...]:
-        """Those that finished."""
+        """The trials that finished."""
         return tuple(each for each in self.ended if each.record.status == "finished")
 
     @property
     def epochs(self) -> int:
-        """Trained by all trials."""
+        """Epochs trained by all trials."""
         return self.ended[-1].epochs if self.ended else 0
 
     def hypervolumes(self, objectives: Sequence[str], reference: Sequence[float]) -> list[float]:
-        """What the front dominates after each finished trial.
+        """Return the hypervolume of the front after each finished trial.
 
         Args:
             objectives: metric keys, quality first.
-            reference: the objectives' values, in their own units, that the room is measured from.
+            reference: the reference point, in the objectives' own units.
         """
         signs_M = np.array([METRICS[key].sign for key in objectives], dtype=np.float64)
         front = GrowingFront(signs_M * reference)
@@ -67,7 +74,7 @@ class Simulation:
 
 @dataclass
 class _Running:
-    """A trial in a slot: its whole curve is known, `epoch` of it are over."""
+    """A trial that runs, whose whole curve is known; `epoch` epochs of it are over."""
 
     id: str
     number: int
@@ -93,19 +100,20 @@ def simulate(
 ) -> Simulation:
     """Run a sweep to the end of its budget.
 
-    Epochs last as long as the black box says, everything else takes no time. What is left in `storage` is what a sweep
-    leaves: the searcher's journal, a record a trial, the rungs.
+    Epochs last as long as the black box says, everything else takes no time. `storage` then holds what a real sweep
+    leaves: the searcher's journal, a record for each trial, the decisions at the rungs.
 
     Args:
-        searcher: on `storage`; for as many concurrent trials as there are slots.
-        rungs: which trials go on; None lets all.
-        blackbox: what trials would give.
-        slots: how many run at once.
-        objectives: the searcher's: what the rungs compare.
-        limits: of the sweep; a trial checks those on what is measured, its speed, before it trains.
+        searcher: over `storage`, for as many concurrent trials as there are slots.
+        rungs: decides which trials go on; None lets all of them finish.
+        blackbox: gives the curves and costs of the trials.
+        slots: how many trials run at once.
+        storage: the sweep's folder.
+        objectives: those of the searcher, which the rungs compare.
+        limits: of the sweep; a trial checks the limit on its measured speed before it trains.
 
     Raises:
-        RuntimeError: the searcher gives no trial though none runs, and has not finished.
+        RuntimeError: the searcher proposes no trial though none runs and the search is not over.
     """
     return _Sweep(searcher, rungs, blackbox, slots, storage, objectives, limits).run()
 
@@ -142,7 +150,7 @@ class _Sweep:
         return Simulation(tuple(self.ended))
 
     def _fill(self) -> None:
-        """Ask for trials until all slots are taken, or none is given."""
+        """Ask for trials until all slots are taken, or the searcher gives none."""
         while len(self.running) < self.slots:
             name = f"simulated-{next(self.order)}"
             config = self.searcher.suggest(name)
@@ -169,7 +177,7 @@ class _Sweep:
         return self.rungs.decide(trial.number, trial.epoch, [metrics[key] for key in self.objectives])
 
     def _end(self, trial: _Running, status: Literal["finished", "stopped", "excluded"], message: str = "") -> None:
-        """Leave what a worker leaves, tell the searcher, and note what stands on disk then."""
+        """Write the files that a worker writes, tell the searcher, and note the record that is on disk then."""
         folder = TrialFolder(self.storage, trial.number)
         folder.acquire(trial.id)
         metrics = simulated_metrics(trial.seen, trial.costs)

@@ -1,1 +1,1 @@
-"""The Optuna study of a sweep: what is proposed, what is told, on a journal. The only place that imports optuna."""
+"""The Optuna study of a sweep, kept in a journal: proposals, and what became of them. Only this imports optuna."""

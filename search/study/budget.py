@@ -1,4 +1,4 @@
-"""How long a sweep goes on: trials, epochs and hours, and what of them is spent."""
+"""The budget of a sweep in trials, epochs and hours, and how much of it is spent."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tracking.files import write_atomically
 
-# A driver that is killed forgets no more than this.
+# A driver that is killed loses no more of its time than this.
 SAVE_EVERY_SECONDS = 10.0
 
 
-class Stall(BaseModel):
-    """[search] stop: end when the front's hypervolume has grown by less than `growth` in the last `trials` finished.
+class StagnationSettings(BaseModel):
+    """The key `stop` of [search]: when a search ends because its front grows no more.
 
-    growth: a share of the hypervolume before those trials.
+    Attributes:
+        growth: the least growth of the front's hypervolume, as a share of what it was `trials` ago.
+        trials: the last so many finished trials over which it has to grow by that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,7 +30,13 @@ class Stall(BaseModel):
 
 @dataclass(frozen=True)
 class Spent:
-    """What a sweep has spent: trials that count towards the budget, epochs of all trials, hours of its drivers."""
+    """What a sweep has spent of its budget.
+
+    Attributes:
+        trials: that count towards the budget: finished, or stopped by the scheduler.
+        epochs: trained by all trials.
+        hours: that its drivers have run, summed over restarts.
+    """
 
     trials: int = 0
     epochs: int = 0
@@ -38,9 +46,14 @@ class Spent:
 class Budget(BaseModel):
     """What a sweep may spend; the first bound that is reached ends it.
 
-    trials: that finish, or that the scheduler stops. Failed, excluded and repeated ones do not count.
-    epochs: that are trained, failed trials' too. No trial starts that could exceed them.
-    hours: that its drivers run, summed over restarts. Trials that run by then are let end.
+    Attributes:
+        trials: how many may finish or be stopped by the scheduler; failed, excluded and repeated ones do not count.
+        epochs: how many may be trained, those of failed trials included; no trial starts that could exceed them.
+        hours: how long its drivers may run, summed over restarts; trials that run by then are not interrupted.
+        stop: ends the search when the front grows no more; None never does.
+
+    Raises:
+        ValueError: neither trials nor epochs nor hours are given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,7 +61,7 @@ class Budget(BaseModel):
     trials: int | None = Field(default=None, ge=1)
     epochs: int | None = Field(default=None, ge=1)
     hours: float | None = Field(default=None, gt=0)
-    stop: Stall | None = None
+    stop: StagnationSettings | None = None
 
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
@@ -57,7 +70,10 @@ class Budget(BaseModel):
         return self
 
     def check_longest(self, longest_trial: int) -> None:
-        """Refuse epochs that do not suffice for one trial.
+        """Refuse a budget of epochs that does not suffice for one trial.
+
+        Args:
+            longest_trial: epochs of the longest trial of the space.
 
         Raises:
             ValueError: says how many one trial needs.
@@ -66,10 +82,10 @@ class Budget(BaseModel):
             raise ValueError(f"a budget of {self.epochs} epochs is less than one trial's, {longest_trial}: give more")
 
     def used_up(self, spent: Spent, longest_trial: int) -> str | None:
-        """Why no further trial may start, in words; None while one may.
+        """Return, in words, why no further trial may start; None while one may.
 
         Args:
-            spent: with what runs, as if it had ended.
+            spent: so far, with the running trials counted as if they had ended.
             longest_trial: epochs that one more trial may take.
         """
         if self.trials is not None and spent.trials >= self.trials:
@@ -82,17 +98,20 @@ class Budget(BaseModel):
 
 
 class _Saved(BaseModel, frozen=True, extra="forbid"):
-    """clock.json: what a sweep's drivers have run, in seconds."""
+    """clock.json: how many seconds the drivers of a sweep have run."""
 
     seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Clock:
-    """The time that a sweep's drivers have run, kept in a file over restarts.
+    """The time that the drivers of a sweep have run, kept in a file over restarts.
 
     Args:
         path: of the file.
-        now: seconds since any moment.
+        now: a clock in seconds, whatever it counts from.
+
+    Raises:
+        ValueError: the file is damaged.
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
@@ -102,11 +121,11 @@ class Clock:
 
     @property
     def hours(self) -> float:
-        """Of all drivers, this one's until now included."""
+        """Hours that drivers of this sweep have run so far, including the current one."""
         return (self._before + self._now() - self._started) / 3600
 
     def tick(self) -> None:
-        """Save the time when it was not saved for a while."""
+        """Save the time if the last save is `SAVE_EVERY_SECONDS` ago."""
         if self._now() - self._saved >= SAVE_EVERY_SECONDS:
             self.save()
 

@@ -1,4 +1,4 @@
-"""Proposals outside the limits: when to give up, and whether any network of a space lies inside."""
+"""Limits on costs: whether any network of a space meets them, and when a search for one gives up."""
 
 import itertools
 from collections import Counter
@@ -13,11 +13,11 @@ EXCLUSIONS_UNTIL_GIVEN_UP = 200
 
 
 class AllExcludedError(Exception):
-    """Nothing that was proposed lies inside the limits; the message names the limit and by how much it was missed."""
+    """No recent proposal lies inside the limits; the message names the limit and by how much it was missed."""
 
 
 class Exclusions:
-    """Counts proposals outside the limits, in a row."""
+    """A count of consecutive proposals outside the limits."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -25,13 +25,13 @@ class Exclusions:
         self._nearest: dict[str, float] = {}
 
     def add(self, violations: Mapping[str, float]) -> None:
-        """One more.
+        """Count one more proposal outside the limits.
 
         Args:
-            violations: of `tracking.limits.Limits.violations`.
+            violations: as `tracking.limits.Limits.violations` returns them.
 
         Raises:
-            AllExcludedError: it is one too many.
+            AllExcludedError: it is the `EXCLUSIONS_UNTIL_GIVEN_UP`-th in a row.
         """
         self._count += 1
         for limit, violation in violations.items():
@@ -47,12 +47,17 @@ class Exclusions:
 
 
 def check_reachable(space: Space, costs: Callable[[Schedule], dict[str, float]], limits: Limits) -> None:
-    """Refuse limits that no network of a space meets, as far as costs are known before anything is measured.
+    """Refuse limits that no network of a space meets, judged by the costs that are known before anything is measured.
 
-    Every limit asks for a network that is small enough, so the smallest ones that the space can propose are looked at.
+    Every limit asks for a network that is small enough, so the smallest ones that the space can propose are checked.
+
+    Args:
+        space: of the sweep.
+        costs: the counted costs of a schedule.
+        limits: of the sweep.
 
     Raises:
-        ValueError: says which limit, what the space's smallest network has, and by how much that misses.
+        ValueError: names the limit, the cost of the space's smallest network, and by how much that misses.
     """
     smallest = [costs(schedule) for schedule in _smallest(space)]
     if any(limits.explain(metrics) is None for metrics in smallest):
@@ -65,14 +70,14 @@ def check_reachable(space: Space, costs: Callable[[Schedule], dict[str, float]],
 
 
 def _smallest(space: Space) -> Iterator[Schedule]:
-    """With every method and allocation the schedules that remove most, at either end of the tilt."""
+    """Yield, for each method and allocation, the schedules that remove most: one at each end of the tilt's range."""
     for method, allocation in itertools.product(space.preset.methods, space.preset.allocation):
-        asked = ScriptedSampler({"method": method, "allocation": allocation})
-        space.propose(asked)
-        numbers = [suggestion for suggestion in asked.suggestions if suggestion.kind != "choice"]
+        scripted = ScriptedSampler({"method": method, "allocation": allocation})
+        space.propose(scripted)
+        numbers = [suggestion for suggestion in scripted.suggestions if suggestion.kind != "choice"]
         ends = {suggestion.name: _smaller_end(suggestion) for suggestion in numbers}
         for tilt in space.preset.tilt:
-            yield space.propose(ScriptedSampler({**asked.params, **ends, "tilt": tilt}))
+            yield space.propose(ScriptedSampler({**scripted.params, **ends, "tilt": tilt}))
 
 
 def _smaller_end(suggestion: Suggestion) -> float | None:

@@ -1,4 +1,4 @@
-"""Records that the driver writes for trials that ended without writing one."""
+"""Records that the driver writes for trials whose workers left none."""
 
 import math
 import numbers
@@ -12,7 +12,13 @@ from tracking.record import METRICS, EpochPoint, TrialRecord
 
 
 def failed_record(number: int, schedule: Schedule, message: str | None) -> TrialRecord:
-    """Of a trial whose worker was lost, with its last error."""
+    """Return the record of a trial whose worker was lost.
+
+    Args:
+        number: of the trial.
+        schedule: that it was given.
+        message: its last error; None if it left none.
+    """
     return TrialRecord(
         number=number,
         status="failed",
@@ -26,11 +32,13 @@ def failed_record(number: int, schedule: Schedule, message: str | None) -> Trial
 def stopped_record(
     number: int, schedule: Schedule, curve: tuple[EpochPoint, ...], result: Mapping[str, Any]
 ) -> TrialRecord:
-    """Of a trial that the scheduler stopped.
+    """Return the record of a trial that the scheduler stopped.
 
     Args:
+        number: of the trial.
+        schedule: that it was given.
         curve: its epochs.
-        result: what it reported last; what is a finite metric of `tracking.record` is kept.
+        result: what it reported last; finite metrics of `tracking.record` are kept, anything else is left out.
     """
     epochs = curve[-1].epoch if curve else 0
     return TrialRecord(

@@ -1,4 +1,4 @@
-"""What a new study tries first, and in which order."""
+"""The points that a new study tries first, and their order."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -18,9 +18,13 @@ _ENQUEUED = "enqueued"
 
 
 def enqueue_once(study: optuna.Study, points: Callable[[], Iterable[Point]]) -> None:
-    """Put points before everything that the sampler will propose, if that was not done yet.
+    """Enqueue points before everything that the sampler will propose, unless that was done before.
 
-    A driver that was killed between two of them has the rest enqueued by the next.
+    If a driver is killed while it enqueues, the next driver enqueues the rest.
+
+    Args:
+        study: of the sweep.
+        points: called only where they are needed: making them takes time.
     """
     if _ENQUEUED in study.user_attrs:
         return
@@ -30,12 +34,19 @@ def enqueue_once(study: optuna.Study, points: Callable[[], Iterable[Point]]) -> 
 
 
 def spread_out(points: Iterable[Point], space: Space, costs: Callable[[Schedule], dict[str, float]]) -> list[Point]:
-    """Order points so that the first few lie far apart in cost already, wherever the sweep is looked at.
+    """Order points so that the costs of any first few of them lie far apart.
 
-    The one of middling cost comes first, then always the one that lies farthest from all before it, by the logarithms
-    of mac_ratio and compression; of equally far ones the earlier. So of points that cost the same, as a ladder's rung
-    with several methods, one comes early and the others when every cost has been tried. Of points that are the same
-    schedule the first is kept.
+    The point of middle cost comes first, then always the one that is farthest from all before it, measured by the
+    logarithms of mac_ratio and compression; of equally far ones the earlier. So of points that cost the same, such as
+    one rung of the ladder with several methods, one comes early and the others after every cost has been tried.
+
+    Args:
+        points: params; of several that give the same schedule the first is kept.
+        space: that turns params into schedules.
+        costs: the counted costs of a schedule.
+
+    Returns:
+        The params, completed by the dimensions that they left out, in order.
     """
     by_schedule: dict[str, tuple[Point, Schedule]] = {}
     for point in points:
@@ -45,9 +56,9 @@ def spread_out(points: Iterable[Point], space: Space, costs: Callable[[Schedule]
     if not by_schedule:
         return []
     ordered = [point for point, _ in by_schedule.values()]
-    places_N2 = np.array([_place(costs(schedule)) for _, schedule in by_schedule.values()])
-    return [ordered[index] for index in farthest_first(places_N2, [middle(places_N2)], len(ordered))]
+    log_costs_N2 = np.array([_log_costs(costs(schedule)) for _, schedule in by_schedule.values()])
+    return [ordered[index] for index in farthest_first(log_costs_N2, [middle(log_costs_N2)], len(ordered))]
 
 
-def _place(costs: dict[str, float]) -> tuple[float, float]:
+def _log_costs(costs: dict[str, float]) -> tuple[float, float]:
     return math.log(costs["mac_ratio"]), math.log(costs["compression"])

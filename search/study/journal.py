@@ -1,10 +1,11 @@
 """The Optuna study of a sweep, on a journal file: the truth about what was proposed and what came of it.
 
 Optuna appends a line for every dimension, attribute and state, and would wait for the disk after each. This journal
-waits once, in `sync`, which the searcher calls before it hands a trial out and after it has told one. That is enough
-for a machine that crashes: what it loses are the last lines since, and those belong to numbers that no worker ever had
-(so no folder bears them, and the next driver gives them to other proposals), or tell of a trial whose record lies on
-disk (so the next driver tells it again). No number that was handed out is ever lost, so none can stand for two trials.
+waits once, in `sync`, which the searcher calls before it hands a trial out and after it has told the study of one. That
+is enough if the machine crashes: it loses only the lines since then, and those belong either to numbers that no worker
+ever had (no trial folder has such a number, and the next driver gives it to another proposal), or to a trial whose
+record is on disk (the next driver tells the study again). No number that was handed out is ever lost, so no number can
+stand for two trials.
 """
 
 import itertools
@@ -28,10 +29,10 @@ _LINES_BEFORE_TRIALS = 8
 
 
 class _DriverHoldsTheLock(JournalFileOpenLock):
-    """No lock of the journal's own.
+    """A lock that does nothing, in place of Optuna's.
 
-    One driver at a time has the sweep's storage (search.storage.SweepStorage.lock). Optuna's lock is a file that a
-    killed driver leaves behind, and the next one would wait for it.
+    Only one driver at a time has the sweep's storage (search.storage.SweepStorage.lock). Optuna's lock is a file that a
+    killed driver leaves behind, and the next driver would wait for it.
     """
 
     def acquire(self) -> bool:
@@ -42,9 +43,15 @@ class _DriverHoldsTheLock(JournalFileOpenLock):
 
 
 class Journal(JournalFileBackend):
-    """Optuna's lines in a file, which are on disk after `sync`. What a crash left unfinished at its end is cut off.
+    """A file of Optuna's log lines that are on disk after `sync`.
+
+    Lines that a crash left unfinished at the end of the file are cut off when it is opened.
+
+    Args:
+        path: of the file; created if there is none.
 
     Raises:
+        UnknownFormatError: the journal has a format version that is not known.
         ValueError: a line before the last is damaged.
     """
 
@@ -56,7 +63,10 @@ class Journal(JournalFileBackend):
         self._synced = True
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append one line a log, all or none of them.
+        """Append one line for each log, all or none of them.
+
+        Args:
+            logs: as Optuna makes them.
 
         Raises:
             OSError: the disk is full, or lost.
@@ -68,7 +78,7 @@ class Journal(JournalFileBackend):
             with self._path.open("ab") as file:
                 file.write(lines.encode())
         except OSError:
-            # The disk took half a line; with the next behind it, it would be one that nobody can read.
+            # The disk took half a line; the next one appended to it would make both unreadable.
             os.truncate(self._path, length)
             raise
 
@@ -82,12 +92,16 @@ class Journal(JournalFileBackend):
 
 
 def open_study(journal: Journal | Path, objectives: tuple[str, ...], sampler: str, seed: int) -> optuna.Study:
-    """The study on a journal, or on the one at that path; made when there is none.
+    """Return the study of a journal; create it if there is none.
 
-    Objectives are metric keys, each maximised or minimised as `tracking.record.METRICS` says.
+    Args:
+        journal: of the sweep, or its path.
+        objectives: metric keys, each maximised or minimised as `tracking.record.METRICS` says.
+        sampler: a name of `search.study.samplers.SAMPLERS`.
+        seed: of the sampler.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Names of objectives are marked as experimental; they are pinned by the lock.
+    # Optuna marks names of objectives as experimental; its version is pinned by the lock.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     journal = journal if isinstance(journal, Journal) else Journal(journal)
     study = optuna.create_study(
@@ -96,7 +110,7 @@ def open_study(journal: Journal | Path, objectives: tuple[str, ...], sampler: st
         directions=["maximize" if METRICS[key].sign > 0 else "minimize" for key in objectives],
         load_if_exists=True,
     )
-    # A sampler started anew with the same seed would draw the same numbers again after a restart.
+    # After a restart, a sampler with the same seed would draw the same numbers again.
     trials = len(study.get_trials(deepcopy=False))
     if not trials and VERSION_KEY not in study.user_attrs:
         study.set_user_attr(VERSION_KEY, _VERSION)
@@ -135,7 +149,7 @@ def _user_attributes(line: bytes) -> dict[str, Any]:
 
 
 def _drop_unfinished_end(path: Path) -> None:
-    """Cut the lines off the end that a killed driver, or a machine that crashed, did not finish."""
+    """Cut off lines at the end that a killed driver or a crashed machine did not finish."""
     if not path.is_file():
         return
     content = path.read_bytes()

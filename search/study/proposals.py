@@ -1,4 +1,4 @@
-"""Proposals that are worth training: inside the limits, and not tried before."""
+"""Proposals of the study that are inside the limits and were not tried before."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -16,19 +16,25 @@ from search.study.tell import IDENTITY, constrain, tell_excluded, tell_repeat
 from spaces.space import Space
 from tracking.limits import Limits
 
-# After so many repeats in a row the sampler has run into a corner, and chance takes over …
+# After so many repeats in a row the sampler has converged, and random proposals take over …
 REPEATS_UNTIL_CHANCE = 25
-# … and after so many there is nothing new left.
+# … and after so many the space counts as exhausted.
 REPEATS_UNTIL_EXHAUSTED = 50
 
 
 class NoProposalError(Exception):
-    """There is nothing left to try; the message says why."""
+    """The space is exhausted; the message says why."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to hand out: what it does, and what it will cost as far as that is counted."""
+    """A trial to hand out.
+
+    Attributes:
+        trial: of the study.
+        schedule: what the trial does to the network.
+        costs: its counted costs.
+    """
 
     trial: OptunaTrial
     schedule: Schedule
@@ -36,24 +42,29 @@ class Proposal:
 
     @property
     def number(self) -> int:
-        """Its identity, for good."""
+        """The trial's number in the study: its identity."""
         return self.trial.number
 
     @property
     def config(self) -> dict[str, Any]:
-        """What its worker is given."""
+        """The config that its worker is given."""
         return {"number": self.number, "schedule": self.schedule.model_dump_json(), "costs": self.costs}
 
 
 class Proposals:
-    """Asks a study, and hands on what should be trained.
+    """The proposals of a study that should be trained.
 
-    A proposal whose counted cost lies outside the limits is told as a violated constraint, an exact repeat is answered
-    from the study; either way another one is asked for.
+    A proposal whose counted cost lies outside the limits is told to the study as a violated constraint, an exact repeat
+    with the values of the first trial; either way the study is asked for another one.
 
     Args:
+        study: of the sweep.
+        space: turns a proposal into a schedule.
+        costs: the counted costs of a schedule.
+        limits: on these costs.
         interrupted: trials that were handed out before and come first, with the same schedules.
-        enqueued_only: whether only what was enqueued is proposed: a grid ends.
+        enqueued_only: whether nothing is proposed beyond what was enqueued, as for a grid.
+        seed: of the random proposals.
     """
 
     def __init__(
@@ -71,11 +82,11 @@ class Proposals:
         self._interrupted, self._enqueued_only = deque(interrupted), enqueued_only
         self._sampler, self._chance = study.sampler, RandomSampler(seed)
         trials = study.get_trials(deepcopy=False)
-        # A repeat does not bear the attribute: the first trial with a schedule is who answers for it.
+        # A repeat does not have the attribute: only the first trial with a schedule does.
         self._numbers = {trial.user_attrs[IDENTITY]: trial.number for trial in trials if IDENTITY in trial.user_attrs}
 
     def next(self) -> Proposal:
-        """The next trial to hand out.
+        """Return the next trial to hand out.
 
         Raises:
             NoProposalError: the space is exhausted.

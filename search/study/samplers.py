@@ -1,4 +1,4 @@
-"""Who proposes: Optuna's samplers by the names that a sweep file gives them."""
+"""Optuna's samplers by the names that a sweep file gives them."""
 
 import warnings
 from collections.abc import Callable
@@ -54,15 +54,20 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "nsga3": _nsga3,
     "gp": _gp,
     "random": _random,
-    # Walks `Space.grid`, which the searcher enqueues: nothing is left to draw.
+    # `Space.grid` is enqueued, so nothing is ever drawn.
     "grid": _random,
 }
-"""tpe: one density over the dimensions that all trials have, the others one by one. tpe-group: one for each set of
-dimensions that occur together. nsga2, nsga3: evolution. gp: Gaussian processes, seconds a proposal. random, grid."""
+"""tpe: one joint density over the dimensions that all trials have, and one for each of the others. tpe-group: a joint
+density for each set of dimensions that occur together. nsga2, nsga3: evolution. gp: Gaussian processes, seconds for
+each proposal. random: uniform. grid: the points of `Space.grid`, in an order that spreads over the costs."""
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """A sampler by its name.
+    """Return a sampler by its name.
+
+    Args:
+        name: a key of `SAMPLERS`.
+        seed: of the sampler.
 
     Raises:
         ValueError: names the known ones.
@@ -78,7 +83,11 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
 def check_sampler(name: str, space: Space) -> None:
     """Refuse a sampler that does not suit a space.
 
-    A Gaussian process models the dimensions that all trials have, and leaves the others to chance without a word.
+    A Gaussian process models only the dimensions that all trials have, and silently draws the others at random.
+
+    Args:
+        name: of the sampler.
+        space: of the sweep.
 
     Raises:
         ValueError: an unknown name, or "gp" where not every trial has the same dimensions.

@@ -1,11 +1,11 @@
-"""What to try next: Ray Tune asks, an Optuna study on a journal answers.
+"""The searcher that Ray Tune asks what to try next, answered by an Optuna study on a journal.
 
-The journal is the truth about what was tried (docs/architecture.md). A trial's identity is its Optuna number; what it
-does and leaves is kept under that number, so that a new driver can go on where a killed one was:
+The journal is the truth about what was tried (docs/architecture.md). A trial's identity is its Optuna number, and all
+files of a trial are kept under that number, so that a new driver goes on where a killed one was:
 
-1. trials whose record lies on disk but was never told are told, and those that the scheduler stopped get their record;
+1. trials that ended without the study being told are told now, and those that the scheduler stopped get their record;
 2. trials that were handed out and have no record are handed out again: same number, same schedule;
-3. then new ones are asked for, as long as the budget lasts.
+3. then the study is asked for new ones, as long as the budget lasts.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,12 @@ from trainables.folder import TrialFolder
 class StudySearcher(Searcher):
     """A Tune searcher over an ask/tell study with several objectives.
 
-    Only values at full fidelity are told: finished → COMPLETE, stopped → PRUNED, failed → FAIL with the message. A
-    proposal whose cost lies outside the limits is never handed out, an exact repeat neither (search.study.proposals).
+    The study is told the values of finished trials only: finished → COMPLETE, stopped → PRUNED, failed → FAIL with the
+    message. Neither a proposal whose cost lies outside the limits nor an exact repeat is handed out
+    (search.study.proposals).
 
     Args:
-        spec: of the search.
+        spec: the specification of the search.
     """
 
     def __init__(self, spec: SearchSpec) -> None:
@@ -52,17 +53,17 @@ class StudySearcher(Searcher):
 
     @property
     def finished(self) -> int:
-        """Trials that count towards the budget."""
+        """Number of trials that count towards the budget."""
         return self._session.spent.trials
 
     @property
     def failed(self) -> int:
-        """Trials that failed for good."""
+        """Number of trials that failed for good."""
         return self._session.failed
 
     @property
     def hours(self) -> float:
-        """That the sweep's drivers have run, this one until now."""
+        """Hours that drivers of this sweep have run so far, including the current one."""
         return self._session.spent.hours
 
     @property
@@ -72,16 +73,19 @@ class StudySearcher(Searcher):
 
     # Tune's own annotation leaves FINISHED out.
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """A trial's config; None while enough are running; FINISHED when none is wanted any more, see `reason`.
+        """Return a trial's config; None while enough trials run; FINISHED when the search is over, see `reason`.
+
+        Args:
+            trial_id: Tune's, by which it later says what became of the trial.
 
         Raises:
-            OSError: the journal cannot be written. The same sweep goes on when that is mended.
+            OSError: the journal cannot be written; the same sweep goes on once it can.
         """
         if self._trouble is not None:
             raise self._trouble
         self._session.tick()
         if (over := self._over()) is not None:
-            # What runs may yet fail, or grow the front: then another one is wanted.
+            # A running trial may yet fail, or make the front grow: then another one is needed.
             return self._end(over) if self.gave_up or not self._running else None
         running = [proposal.schedule.total_epochs for proposal in self._running.values()]
         if len(running) >= self._spec.concurrent or self._session.used_up(running) is not None:
@@ -100,7 +104,12 @@ class StudySearcher(Searcher):
         """Tell the study what became of a trial, from the record that it left.
 
         A trial without a record was stopped by the scheduler, or its worker was lost: then the record is written here.
-        One that was neither (its driver is being ended) stays as it is, and the next driver hands it out again.
+        One that was neither (Tune is shutting down) stays as it is, and the next driver hands it out again.
+
+        Args:
+            trial_id: Tune's.
+            result: what the trial reported last.
+            error: whether its worker was lost.
         """
         proposal = self._running.pop(trial_id)
         try:
@@ -110,20 +119,20 @@ class StudySearcher(Searcher):
         except AllExcludedError as excluded:
             self._all_excluded = str(excluded)
         except OSError as trouble:
-            # Tune would write this into its log, and go on.
+            # Raised by the next `suggest`: from here, Tune would only write it into its log.
             self._trouble = trouble
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal and the records are the state, and a restart reads those."""
+        """Do nothing: the journal and the records are the state, and a restart reads those."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing, see `save`."""
+        """Do nothing, see `save`."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None, "_running": {}}
 
     def _over(self) -> str | None:
-        """Why no trial is wanted beyond those that run."""
+        """Return why no trial is started beyond those that run; None while one may be."""
         if self._all_excluded is not None:
             return self._all_excluded
         if self.gave_up:
@@ -142,7 +151,7 @@ class StudySearcher(Searcher):
         stopped = self._spec.was_stopped(proposal.number)
         if not (error or stopped):
             return None
-        # Taken over first: a worker that is still on its way must not write a second record.
+        # The lease is taken first: a worker that is still alive must not write a second record.
         folder.acquire("driver")
         if (record := folder.record()) is not None:
             return record
@@ -154,7 +163,7 @@ class StudySearcher(Searcher):
         return record
 
     def _ended_meanwhile(self, proposal: Proposal) -> TrialRecord | None:
-        """Of a trial that a former driver handed out: its record, or the one that this driver was to write."""
+        """Return the record of a trial that a former driver handed out, written now if the scheduler had stopped it."""
         curve = TrialFolder(self._spec.storage, proposal.number).curve()
         result = proposal.costs | ({"map": curve[-1].map} if curve else {})
         return self._ending(proposal, result, error=False)

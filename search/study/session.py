@@ -1,4 +1,4 @@
-"""An opened study with what one driver knows of it: kept up as trials end, so that nothing is counted twice over."""
+"""A study while one driver has it open: proposals, results, and counts that are updated as trials end."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -21,11 +21,12 @@ from tracking.record import TrialRecord
 class StudySession:
     """The study of a sweep, from its opening to the end of the driver.
 
-    Counts are kept as trials end: at a thousand trials, looking through all of them at every call would cost more than
+    Counts are updated as trials end: with a thousand trials, counting all of them at every call would cost more than
     the proposals.
 
     Args:
-        ended_meanwhile: the record of a trial that a former driver handed out, None when it has not ended.
+        spec: the specification of the search.
+        ended_meanwhile: returns the record of a trial that a former driver handed out; None if it has not ended.
     """
 
     def __init__(self, spec: SearchSpec, ended_meanwhile: Callable[[Proposal], TrialRecord | None]) -> None:
@@ -34,7 +35,7 @@ class StudySession:
         study = open_study(self._journal, spec.objectives, spec.sampler, spec.seed)
         enqueue_once(study, spec.initial_points)
         self._clock = Clock(spec.storage / "clock.json", spec.now)
-        self._growth = HypervolumeStagnation(spec.objectives, spec.dense) if spec.budget.stop else None
+        self._stagnation = HypervolumeStagnation(spec.objectives, spec.dense) if spec.budget.stop else None
         self._excluded_in_a_row = Exclusions()
         self._trials, self._epochs, self.failed = 0, 0, 0
         self._count_former(study)
@@ -52,36 +53,46 @@ class StudySession:
 
     @property
     def spent(self) -> Spent:
-        """What has ended by now."""
+        """What trials that have ended, and the drivers, have spent."""
         return Spent(self._trials, self._epochs, self._clock.hours)
 
     def used_up(self, running: Sequence[int]) -> str | None:
-        """Why no further trial may start, in words; None while one may.
+        """Return, in words, why no further trial may start; None while one may.
 
         Args:
-            running: epochs of each trial that runs.
+            running: how many epochs each running trial trains in all.
         """
         spent = self.spent
         with_running = Spent(spent.trials + len(running), spent.epochs + sum(running), spent.hours)
         reason = self._spec.budget.used_up(with_running, self._spec.space.longest_trial)
         stop = self._spec.budget.stop
-        if reason is None and self._growth is not None and stop is not None:
-            reason = self._growth.stalled(stop)
+        if reason is None and self._stagnation is not None and stop is not None:
+            reason = self._stagnation.reason(stop)
         return reason
 
     def propose(self) -> Proposal:
-        """The next trial to hand out; raises as `Proposals.next` does, and OSError when the disk is full."""
+        """Return the next trial to hand out.
+
+        Raises:
+            NoProposalError: the space is exhausted.
+            AllExcludedError: nothing seems to lie inside the limits.
+            OSError: the disk is full.
+        """
         try:
             return self._proposals.next()
         finally:
             self._journal.sync()
 
     def tell(self, trial: OptunaTrial, record: TrialRecord) -> None:
-        """Tell what became of a trial.
+        """Tell the study what became of a trial.
+
+        Args:
+            trial: of the study.
+            record: that the trial left.
 
         Raises:
-            AllExcludedError: one trial too many was excluded by what it measured before it trained.
-            OSError: the disk is full; the next driver tells it.
+            AllExcludedError: too many trials in a row were excluded by what they measured before they trained.
+            OSError: the disk is full; the next driver tells the study.
         """
         self._count(tell_record(trial, record, self._spec.objectives, self._spec.limits))
         self._journal.sync()
@@ -91,7 +102,11 @@ class StudySession:
             self._excluded_in_a_row = Exclusions()
 
     def tick(self, *, force: bool = False) -> None:
-        """Keep the time that has passed, now and then."""
+        """Save the time that the driver has run, at most every few seconds.
+
+        Args:
+            force: whether it is saved however recent the last save is.
+        """
         if force:
             self._clock.save()
         else:
@@ -101,8 +116,8 @@ class StudySession:
         self._trials += counts(trial)
         self._epochs += trial.user_attrs.get(EPOCHS, 0)
         self.failed += trial.state is TrialState.FAIL
-        if self._growth is not None and trial.state is TrialState.COMPLETE and counts(trial):
-            self._growth.add(trial.values)
+        if self._stagnation is not None and trial.state is TrialState.COMPLETE and counts(trial):
+            self._stagnation.add(trial.values)
 
     def _count_former(self, study: optuna.Study) -> None:
         ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
@@ -112,7 +127,7 @@ class StudySession:
     def _tell_former(
         self, study: optuna.Study, ended_meanwhile: Callable[[Proposal], TrialRecord | None]
     ) -> list[OptunaTrial]:
-        """Tell what has ended and was never told; hand back the others."""
+        """Tell the study of trials that ended without its being told, and return those that have not ended."""
         interrupted = []
         for number in [trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]:
             trial = trial_of(study, number)

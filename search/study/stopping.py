@@ -1,19 +1,19 @@
-"""Whether a sweep's front still grows."""
+"""Early stopping of a whole search: whether its front still grows."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search.study.budget import Stall
+from search.study.budget import StagnationSettings
 from tracking.front import reference_of
 from tracking.pareto import GrowingFront
 from tracking.record import METRICS
 
 
 class HypervolumeStagnation:
-    """The front's hypervolume after each finished trial.
+    """The hypervolume of the front after each finished trial, and whether it has stopped growing.
 
-    The room is measured as `tracking.front.build_front` does: from 0 in quality and from the dense network's cost.
+    It is measured as `tracking.front.build_front` does: from quality 0 and from the dense network's costs.
 
     Args:
         objectives: metric keys, the quality first.
@@ -30,19 +30,27 @@ class HypervolumeStagnation:
         self._volumes: list[float] = []
 
     def add(self, values: Sequence[float]) -> None:
-        """A trial has finished with these values of the objectives, in their own units."""
+        """Add a finished trial.
+
+        Args:
+            values: its objectives, in their own units.
+        """
         self._volumes.append(self._front.add(self._signs_M * values))
 
-    def stalled(self, stall: Stall) -> str | None:
-        """That the front has grown too little, in words; None while it grows, or too few trials have finished."""
-        if len(self._volumes) <= stall.trials:
+    def reason(self, settings: StagnationSettings) -> str | None:
+        """Return, in words, that the front has grown too little; None while it grows or too few trials have finished.
+
+        Args:
+            settings: by how much, and over how many trials, a front has to grow.
+        """
+        if len(self._volumes) <= settings.trials:
             return None
-        before, now = self._volumes[-1 - stall.trials], self._volumes[-1]
-        # A front that dominates nothing yet has not stalled: it has not begun.
-        if now == 0 or now - before >= stall.growth * before:
+        before, now = self._volumes[-1 - settings.trials], self._volumes[-1]
+        # A front that dominates nothing yet is not stagnating: it has not begun to grow.
+        if now == 0 or now - before >= settings.growth * before:
             return None
         growth = now / before - 1
         return (
-            f"the front's hypervolume has grown by {growth:.2%} in the last {stall.trials} finished trials, "
-            f"less than {stall.growth:.2%}"
+            f"the front's hypervolume has grown by {growth:.2%} in the last {settings.trials} finished trials, "
+            f"less than {settings.growth:.2%}"
         )

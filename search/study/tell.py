@@ -1,4 +1,4 @@
-"""What the study is told of a trial: values at full fidelity, or why there are none."""
+"""Results that the study is told: the values of finished trials, or why a trial has none."""
 
 import math
 from collections.abc import Mapping
@@ -19,23 +19,23 @@ EPOCHS = "epochs"  # that were trained
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the budget of trials."""
+    """Return whether a trial counts towards the budget of trials."""
     ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
     return ended and REPEAT_OF not in trial.user_attrs and EXCLUDED not in trial.user_attrs
 
 
 def trial_of(study: optuna.Study, number: int) -> OptunaTrial:
-    """The trial of that number, to suggest to and to tell of; its dimensions that are on the journal stay."""
+    """Return the trial of that number as one that can still be told; params that the journal holds stay as they are."""
     return OptunaTrial(study, frozen_trial(study, number)._trial_id)
 
 
 def frozen_trial(study: optuna.Study, number: int) -> FrozenTrial:
-    """What the journal says of the trial of that number."""
+    """Return the trial of that number as the journal has it."""
     return study.get_trials(deepcopy=False)[number]
 
 
 def constrain(trial: OptunaTrial, violations: Mapping[str, float]) -> None:
-    """Tell a trial's constraints, also those that it meets (0 or less), each once."""
+    """Tell the study a trial's constraints, also those that it meets (0 or less), each once."""
     known = trial.constraints
     for limit, violation in violations.items():
         if limit not in known:
@@ -43,16 +43,25 @@ def constrain(trial: OptunaTrial, violations: Mapping[str, float]) -> None:
 
 
 def tell_record(trial: OptunaTrial, record: TrialRecord, objectives: tuple[str, ...], limits: Limits) -> FrozenTrial:
-    """Tell what a trial's record says: finished → COMPLETE, stopped or excluded → PRUNED, failed → FAIL.
+    """Tell the study what a record says: finished → COMPLETE, stopped or excluded → PRUNED, failed → FAIL.
 
-    A finished one that lacks an objective, or has no finite value of it, is PRUNED.
+    A finished trial that lacks a finite value of an objective is PRUNED.
+
+    Args:
+        trial: of the study.
+        record: that the trial left.
+        objectives: metric keys, in the study's order.
+        limits: whose violations by the record's metrics are told too.
+
+    Returns:
+        The trial as the study has it then.
     """
     message = record.message
     state = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL}.get(record.status, TrialState.PRUNED)
     values = [record.metrics.get(key, math.nan) for key in objectives]
-    wild = [key for key, value in zip(objectives, values, strict=True) if not math.isfinite(value)]
-    if wild and state is TrialState.COMPLETE:
-        state, message = TrialState.PRUNED, f"no finite value of {', '.join(wild)}"
+    infinite = [key for key, value in zip(objectives, values, strict=True) if not math.isfinite(value)]
+    if infinite and state is TrialState.COMPLETE:
+        state, message = TrialState.PRUNED, f"no finite value of {', '.join(infinite)}"
     constrain(trial, limits.violations(record.metrics))
     if message and state is not TrialState.COMPLETE:
         trial.set_user_attr(EXCLUDED if record.status == "excluded" else MESSAGE, message)
@@ -61,13 +70,13 @@ def tell_record(trial: OptunaTrial, record: TrialRecord, objectives: tuple[str, 
 
 
 def tell_excluded(trial: OptunaTrial, message: str) -> None:
-    """Tell that a proposal was never handed out: its counted cost lies outside the limits."""
+    """Tell the study that a proposal is never handed out: its counted cost lies outside the limits."""
     trial.set_user_attr(EXCLUDED, message)
     trial.study.tell(trial, state=TrialState.PRUNED)
 
 
 def tell_repeat(trial: OptunaTrial, number: int) -> None:
-    """Tell that a proposal is the schedule of trial `number`, and, when that has finished, its values again."""
+    """Tell the study that a proposal repeats the schedule of trial `number`, with its values if it has finished."""
     first = frozen_trial(trial.study, number)
     trial.set_user_attr(REPEAT_OF, number)
     constrain(trial, first.constraints)

@@ -25,7 +25,7 @@ def answers(asked: SuccessiveHalving, *values: tuple[float, ...], epoch: int = 1
 
 
 @pytest.mark.parametrize(
-    ("epochs", "grace", "reduction", "heights"),
+    ("epochs", "grace", "reduction", "expected"),
     [
         (9, 1, 3, (1, 3)),
         (10, 1, 3, (1, 3, 9)),
@@ -35,8 +35,8 @@ def answers(asked: SuccessiveHalving, *values: tuple[float, ...], epoch: int = 1
         (1, 1, 2, ()),
     ],
 )
-def test_rungs_stand_below_the_last_epoch(tmp_path, epochs, grace, reduction, heights):
-    assert rungs(tmp_path, epochs, grace, reduction).heights == heights
+def test_rungs_stand_below_the_last_epoch(tmp_path, epochs, grace, reduction, expected):
+    assert rungs(tmp_path, epochs, grace, reduction).rungs == expected
 
 
 def test_the_first_to_arrive_goes_on(tmp_path):
@@ -243,9 +243,9 @@ def test_decisions_from_before_there_were_versions_stand_and_newer_ones_are_refu
     answers(rungs(tmp_path), (0.8, 2.0), (0.1, 1.0))
     path = tmp_path / "rungs.jsonl"
     versioned = path.read_text()
-    path.write_text(versioned.replace(', "format_version": 1', ""))
+    path.write_text(versioned.replace(',"format_version":1', ""))
     assert "format_version" not in path.read_text()
     assert rungs(tmp_path).stopped(1)
-    path.write_text(versioned.replace('"format_version": 1', '"format_version": 2'))
+    path.write_text(versioned.replace('"format_version":1', '"format_version":2'))
     with pytest.raises(ValueError, match=r"rungs\.jsonl, line 1 is a decision of format version 2"):
         rungs(tmp_path).stopped(1)

@@ -3,13 +3,13 @@
 import pytest
 from pydantic import ValidationError
 
-from search.study.budget import SAVE_EVERY_SECONDS, Budget, Clock, Spent, Stall
+from search.study.budget import SAVE_EVERY_SECONDS, Budget, Clock, Spent, StagnationSettings
 from search.study.stopping import HypervolumeStagnation
 
 
 def test_a_budget_without_an_end_is_refused():
     with pytest.raises(ValidationError, match="give trials, epochs or hours"):
-        Budget(stop=Stall(growth=0.01, trials=20))
+        Budget(stop=StagnationSettings(growth=0.01, trials=20))
 
 
 @pytest.mark.parametrize("key", ["trials", "epochs", "hours"])
@@ -60,32 +60,32 @@ def test_a_damaged_clock_says_what_to_do(tmp_path):
 
 def test_a_front_stalls_when_its_last_trials_added_little():
     growth = HypervolumeStagnation(("map", "speedup"), {})
-    stall = Stall(growth=0.1, trials=2)
+    settings = StagnationSettings(growth=0.1, trials=2)
     for values in [(0.5, 2.0), (0.5, 2.01)]:
         growth.add(values)
-        assert growth.stalled(stall) is None
+        assert growth.reason(settings) is None
     growth.add((0.4, 1.5))
     # 0.5 · 1.01 after 0.5 · 1: one per cent.
-    assert "grown by 1.00% in the last 2 finished trials, less than 10.00%" in growth.stalled(stall)
+    assert "grown by 1.00% in the last 2 finished trials, less than 10.00%" in growth.reason(settings)
     growth.add((0.6, 2.5))
-    assert growth.stalled(stall) is None
+    assert growth.reason(settings) is None
 
 
 def test_costs_that_are_minimised_are_measured_from_the_dense_networks():
     growth = HypervolumeStagnation(("map", "macs"), {"macs": 100.0})
-    stall = Stall(growth=0.5, trials=1)
+    settings = StagnationSettings(growth=0.5, trials=1)
     growth.add((0.5, 60.0))
     growth.add((0.5, 50.0))
-    assert "25.00%" in growth.stalled(stall)
+    assert "25.00%" in growth.reason(settings)
     growth.add((0.5, 10.0))
-    assert growth.stalled(stall) is None
+    assert growth.reason(settings) is None
 
 
 def test_a_front_that_has_not_begun_has_not_stalled():
     growth = HypervolumeStagnation(("map", "speedup"), {})
     for _ in range(9):
         growth.add((0.9, 0.8))
-    assert growth.stalled(Stall(growth=0.1, trials=3)) is None
+    assert growth.reason(StagnationSettings(growth=0.1, trials=3)) is None
 
 
 def test_growth_needs_the_dense_networks_cost():

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from pruning.graph.groups import PrunableGroup
 from pruning.schedule import Schedule
-from search.study.budget import Budget, Stall
+from search.study.budget import Budget, StagnationSettings
 from search.study.constraints import EXCLUSIONS_UNTIL_GIVEN_UP
 from search.study.journal import open_study
 from search.study.proposals import REPEATS_UNTIL_EXHAUSTED
@@ -388,7 +388,7 @@ def test_hours_are_counted_over_restarts(tmp_path):
 
 
 def test_a_front_that_stands_still_ends_the_search_also_after_a_restart(tmp_path):
-    budget = Budget(trials=500, stop=Stall(growth=0.05, trials=6))
+    budget = Budget(trials=500, stop=StagnationSettings(growth=0.05, trials=6))
     search = searcher(tmp_path, budget=budget)
     ended = len(run(search, tmp_path))
     assert 6 < ended < 100
