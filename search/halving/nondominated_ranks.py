@@ -55,7 +55,7 @@ class NondominatedRanks:
         return self._count - 1
 
     def _push_down(self, index: int) -> None:
-        """Move the points of its front that the new one dominates one front on, and in turn what these dominate there."""
+        """Move what the new point dominates in its front one front on, and in turn what those points dominate there."""
         moved_N, front = np.array([index]), int(self.ranks[index])
         while len(moved_N):
             peers_N = np.setdiff1d(np.flatnonzero(self.ranks == front), moved_N)
