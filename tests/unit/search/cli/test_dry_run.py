@@ -30,7 +30,9 @@ def test_the_smallest_bound_of_the_budget_is_the_time_it_takes():
 
 def test_records_replace_the_estimate_and_count_towards_the_budget():
     curve = tuple(EpochPoint(epoch=epoch, loss=1.0, map=0.1, seconds=5.0) for epoch in (1, 2, 3))
-    done = TrialRecord(number=0, status="finished", schedule=SCHEDULE, curve=curve)
+    done = TrialRecord(
+        number=0, status="finished", schedule=SCHEDULE, curve=curve, metrics={"map": 0.1, "speedup": 2.0}
+    )
     an_epoch, search = lines(Budget(trials=5), [done], early_stops=True)
     assert "5.0 s (as in the trials so far)" in an_epoch
     assert "for 4 trials; less, as the scheduler ends trials early" in search
