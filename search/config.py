@@ -34,14 +34,23 @@ _MAY_CHANGE = {"trials", "epochs", "hours", "stop", "max_failures", "step_timeou
 
 
 class TrialTraining(FinetuneSettings):
-    """[finetune]: how a trial trains, and for how many epochs."""
+    """[finetune]: how a trial trains, and for how many epochs.
+
+    Attributes:
+        epochs: of a trial, unless `space.epochs` varies them.
+        learning_rate: at the start, unless `space.learning_rate` varies it.
+    """
 
     epochs: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
 
 
 class SpaceSettings(Settings):
-    """[space]: a preset by name; every other key replaces that entry of the preset (see `spaces.preset.Preset`)."""
+    """[space]: a preset by name; every other key replaces that entry of the preset (see `spaces.preset.Preset`).
+
+    Attributes:
+        preset: name of a file in `spaces/presets/`.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -57,6 +66,13 @@ class SearchSettings(Settings):
 
     The budget is in trials, epochs of all trials, or hours of the sweep's drivers: at least one of them, and the first
     that is used up ends the search. With a larger one, the same sweep goes on where it ended.
+
+    Attributes:
+        epochs: of all trials together.
+        hours: that the sweep's drivers run, summed over restarts.
+        objectives: metric keys: a quality first, then one or two costs.
+        sampler: proposes the trials.
+        seed: of the sampler.
     """
 
     trials: int | None = Field(default=None, ge=1, description="that finish or are stopped early")
@@ -108,7 +124,12 @@ class SchedulerSettings(Settings):
 
 
 class ResourceSettings(Settings):
-    """[resources]: CPUs and GPUs of each trial; a fraction of a GPU shares it, without isolating its memory."""
+    """[resources]: CPUs and GPUs of each trial; a fraction of a GPU shares it, without isolating its memory.
+
+    Attributes:
+        cpus: cores of one trial.
+        gpus: GPUs of one trial, or a fraction of one.
+    """
 
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
@@ -126,7 +147,11 @@ class ResourceSettings(Settings):
 
 
 class SweepConfig(Settings):
-    """The configuration of a whole sweep, as its file says."""
+    """The configuration of a whole sweep, as its file says.
+
+    Attributes:
+        name: of the sweep: its experiment in MLflow, and its folder in `runs/` unless `--storage` is given.
+    """
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     data: DataSettings

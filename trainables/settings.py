@@ -169,6 +169,9 @@ class LossSettings(_DeclaredLossOptions):
     A value that is not given is the one that the loss was published with; a value that the loss does not know is an
     error. contrastive and triplet train on batches of `batch_size` tuples, batch_hard and reid on `classes_per_batch` ×
     `images_per_class` images, cosine_softmax on `batch_size` images.
+
+    Attributes:
+        name: the loss; its other keys are the options that it declares.
     """
 
     freeze_batchnorm: bool = Field(default=False, description="statistics stay as they are while training")

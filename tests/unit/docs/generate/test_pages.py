@@ -8,7 +8,7 @@ from docs.generate.docstrings import described_keys
 from docs.generate.links import for_the_site, relative_links
 from docs.generate.markdown import table
 from docs.generate.metrics_page import metrics_page
-from docs.generate.settings_page import settings_page
+from docs.generate.settings_page import keys_without_text, settings_page
 from search.config import SweepConfig
 from spaces.preset import PRESET_MODEL
 from tracking.record import METRICS
@@ -35,6 +35,10 @@ def test_a_key_is_shown_with_its_type_its_bounds_and_its_default():
     assert re.search(r"\| `threads` \| whole number ≥ 1 \| `1` \|", section(page, "## `[latency]`"))
     assert re.search(r"\| `level` \| pair of: number ≥ 0, < 1 \| `\[0, 0\]` \|", section(page, "## `[space]`"))
     assert re.search(r"\| `epochs` \| whole number ≥ 1 \| \*\*required\*\* \|", section(page, "## `[finetune]`"))
+
+
+def test_every_key_of_a_sweep_file_is_explained():
+    assert keys_without_text() == []
 
 
 def test_a_key_whose_values_are_names_lists_them():
