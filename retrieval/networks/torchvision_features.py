@@ -103,12 +103,14 @@ def fetch_published(architecture: str) -> None:
 
 
 def _published(architecture: str) -> Any:
+    # A late import, for start-up: torchvision takes seconds, and mini_resnet needs none of it.
     from torchvision.models import get_model_weights
 
     return get_model_weights(architecture).DEFAULT
 
 
 def _torchvision_model(name: str) -> nn.Module:
+    # A late import, for start-up: torchvision takes seconds, and mini_resnet needs none of it.
     from torchvision.models import get_model
 
     return get_model(name, weights=None)

@@ -17,7 +17,7 @@ SENSITIVITY_FILES = ("sensitivity.html", "sensitivity.json", "sensitivity.png")
 
 def write_front(front: Front, folder: Path) -> None:
     """Write `FRONT_FILES` into `folder`, each atomically."""
-    # plotly and matplotlib take seconds to import: a sweep that starts must not wait for its last step.
+    # A late import, for start-up: plotly and matplotlib take seconds, which a sweep needs at its end alone.
     from tracking.charts.front_figures import front_html, front_png
 
     write_atomically(folder / "front.parquet", _parquet(front))
@@ -28,7 +28,7 @@ def write_front(front: Front, folder: Path) -> None:
 
 def write_sensitivity(sensitivity: SensitivityMap, folder: Path) -> None:
     """Write `SENSITIVITY_FILES` into `folder`, each atomically."""
-    # As above: plotly and matplotlib take seconds to import.
+    # A late import, for start-up: see `write_front`.
     from tracking.charts.heatmap import heatmap_html, heatmap_png
 
     write_atomically(folder / "sensitivity.html", heatmap_html(sensitivity))
@@ -38,7 +38,7 @@ def write_sensitivity(sensitivity: SensitivityMap, folder: Path) -> None:
 
 def _parquet(front: Front) -> bytes:
     """Return one row a trial, in flat columns; the schema's metadata "prunefront" hold the front without its trials."""
-    # pyarrow is needed here alone.
+    # A late import, for start-up: pyarrow is needed here alone.
     import pyarrow
     from pyarrow import parquet
 

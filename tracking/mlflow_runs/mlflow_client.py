@@ -27,7 +27,7 @@ def quiet_client(tracking_uri: str) -> RunsClient:
     """Return a client of `tracking_uri` that prints nothing; environment variables that are set already win."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    # A late import: MLflow reads the variables when it is imported, and takes seconds to import.
+    # A late import, for start-up: MLflow takes seconds, and reads the variables when it is imported.
     import mlflow
 
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):

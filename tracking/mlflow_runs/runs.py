@@ -93,6 +93,7 @@ def write_run(client: RunsClient, run_id: str, record: TrialRecord, start_ms: in
 
 
 def _write_params(client: RunsClient, run_id: str, record: TrialRecord) -> None:
+    # A late import, for start-up: MLflow takes seconds.
     from mlflow.entities import Param
 
     params = [Param(_allowed(key), str(value)) for key, value in record.params.items()]
@@ -101,6 +102,7 @@ def _write_params(client: RunsClient, run_id: str, record: TrialRecord) -> None:
 
 
 def _tags(record: TrialRecord) -> list[Any]:
+    # A late import, for start-up: MLflow takes seconds.
     from mlflow.entities import RunTag
 
     tags: dict[str, str] = {STATUS_TAG: record.status}
@@ -128,6 +130,7 @@ def final_metrics(record: TrialRecord, at_ms: int) -> list[Any]:
 
 
 def _metric(key: str, value: float, at_ms: int, step: int) -> Any:
+    # A late import, for start-up: MLflow takes seconds.
     from mlflow.entities import Metric
 
     # MLflow would keep an infinity as 1.8e308, a number that looks real; NaN it keeps as it is.

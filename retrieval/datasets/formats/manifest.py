@@ -102,7 +102,7 @@ def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
 
 
 def _read(file: Path) -> _Manifest:
-    # Imported here: pyarrow takes a while to load, and every worker would pay for it.
+    # A late import, for start-up: pyarrow takes a while to load, and every worker would pay for it.
     from retrieval.datasets.manifest_table import read_columns
 
     paths, labels, splits = read_columns(file)
@@ -143,7 +143,7 @@ def _file(path: Path) -> Path:
 
 
 def _splits(path: Path) -> tuple[str, ...]:
-    # Imported here: see `_read`.
+    # A late import, for start-up: see `_read`.
     from retrieval.datasets.manifest_table import read_split_names
 
     return read_split_names(_file(path))
