@@ -47,7 +47,12 @@ def to_onnx(network: nn.Module, image_size: ImageSize) -> bytes:
         exporter_log.setLevel(level)
         network.to(device).train(training)
     assert program is not None
-    return program.model_proto.SerializeToString()
+    model = program.model_proto
+    # The exporter notes at each node from which line of which file it came: paths of this machine, a third of the bytes
+    # of a small model, and of no use where it runs.
+    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+        del node.metadata_props[:]
+    return model.SerializeToString()
 
 
 def open_session(model: bytes | Path, *, threads: int = 1) -> onnxruntime.InferenceSession:

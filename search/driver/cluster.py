@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from search.config import ResourceSettings
+from search.errors import GO_ON, FailedError
 from trainables.threads import available_threads
 
 
@@ -24,6 +25,7 @@ def connected(address: str | None) -> Iterator[None]:
 
     Raises:
         ValueError: a driver cannot join an address of that form, or nothing answers there.
+        FailedError: a local Ray did not start.
     """
     address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -33,12 +35,30 @@ def connected(address: str | None) -> Iterator[None]:
         _check_address(address)
         ray.init(address=address, **quiet)
     else:
-        # "local": otherwise Ray would join any cluster whose address file it finds on this machine.
-        ray.init(address="local", num_cpus=available_threads(), include_dashboard=False, **quiet)
+        _start_local(quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_local(quiet: dict[str, Any]) -> None:
+    """Start Ray on this machine, and once more when it gives up: its waiting times are too short for a busy machine.
+
+    Raises:
+        FailedError: Ray did not start twice in a row.
+    """
+    for is_last in (False, True):
+        try:
+            # "local": otherwise Ray would join any cluster whose address file it finds on this machine.
+            ray.init(address="local", num_cpus=available_threads(), include_dashboard=False, **quiet)
+        except Exception as error:  # a plain Exception is what Ray raises when its processes are not up in time
+            ray.shutdown()
+            if is_last:
+                reason = " ".join(str(error).split())
+                raise FailedError(f"Ray did not start on this machine, tried twice: {reason} ({GO_ON})") from error
+        else:
+            return
 
 
 def _check_address(address: str) -> None:

@@ -28,12 +28,13 @@ def main(out: Path, words: list[str]) -> None:
 
     prepare_ray(None)
     import search.__main__
-    import spaces.space
+    import search.build
     import trainables.data
     from pruning.predicted_cost import CostModel
 
     count(trainables.data, "open_training", "openings")
-    count(spaces.space.Space, "__init__", "spaces")
+    # Not every Space: a table of its dimensions walks copies that differ in one field.
+    count(search.build, "Space", "spaces")
     count(CostModel, "of", "costs")
     sys.argv = ["prunefront", *words]
     try:

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
+import retrieval
 from retrieval.descriptors.extract import describe_with
 from retrieval.networks.network import build_network
 from retrieval.runtime.latency import LatencySettings, paired_speedup
@@ -25,6 +28,11 @@ def test_the_onnx_model_gives_torchs_descriptors_at_other_sizes(network, model, 
     images = torch.randn(shape)
     onnx, plain = describe_in(open_session(model))(images), describe_with(network, torch.device("cpu"))(images)
     assert np.abs(onnx - plain).max() < 1e-6
+
+
+def test_an_exported_model_names_no_file_of_the_machine_that_exported_it(model):
+    for library in (torch, retrieval):
+        assert str(Path(library.__file__ or "").parent).encode() not in model
 
 
 def test_export_gives_the_network_back_as_it_was():
