@@ -15,7 +15,7 @@ from retrieval.networks.network import build_network
 from retrieval.training.loop import Batches
 from trainables.loss_factory import make_batches, make_loss
 from trainables.settings import LossSettings
-from trainables.training import Training
+from trainables.training import Training, TrainingSetup
 
 root = Path(sys.argv[1])
 rng = np.random.default_rng(0)
@@ -36,5 +36,6 @@ print("temperature" in LossSettings(name="triplet").model_dump())
 loss = make_loss(settings, classes=2, descriptor_size=8)
 batches = make_batches(settings, Batches(train, ImageReader(32), batch_size=4, seed=0))
 network = build_network("mini_resnet", descriptor_size=8)
-training = Training(network, loss, batches, epochs=1, learning_rate=1e-3, weight_decay=0.0, device=torch.device("cpu"))
+setup = TrainingSetup(loss, batches, weight_decay=0.0, device=torch.device("cpu"))
+training = Training(network, setup, epochs=1, learning_rate=1e-3)
 print(math.isfinite(training.train_epoch()))

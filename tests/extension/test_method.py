@@ -1,55 +1,31 @@
 """A method with a hyperparameter of its own is its file and its row: done in a copy of the tree."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
-
-
-def insert(path: Path, before: str, line: str) -> None:
-    text = path.read_text()
-    assert text.count(before) == 1
-    path.write_text(text.replace(before, line + before))
-
-
-def run(tree: Path, *arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=tree, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+REGISTRY = "pruning/methods/registry.py"
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(copy):
     """A copy of the tree in which the steps of CONTRIBUTING were done."""
-    copy = tmp_path_factory.mktemp("tree")
-    for package in ("pruning", "spaces", "retrieval", "tests/contract"):
-        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", copy)
     # 1. the method's file
-    shutil.copy(HERE / "lp_method.py", copy / "pruning/methods/lp.py")
+    copy.add("lp_method.py", to="pruning/methods/lp.py")
     # 2. its row in the registry, and the import that the row needs
-    registry = copy / "pruning/methods/registry.py"
-    insert(registry, before="from pruning.methods.plfp import", line="from pruning.methods.lp import Lp\n")
-    insert(registry, before=")\nMETHODS", line="    Lp,\n")
+    copy.insert(REGISTRY, before="from pruning.methods.plfp import", line="from pruning.methods.lp import Lp\n")
+    copy.insert(REGISTRY, before=")\nMETHODS", line="    Lp,\n")
     # 3. its row in the contract's table
-    contract = copy / "tests/contract/test_methods.py"
-    insert(contract, before="}\nSTRUCTURED", line='    "lp": {"hyperparameters": {"power": 3.0}},\n')
+    row = '    "lp": {"hyperparameters": {"power": 3.0}},\n'
+    copy.insert("tests/contract/test_methods.py", before="}\nSTRUCTURED", line=row)
     return copy
 
 
 @pytest.fixture(scope="module")
-def spaces(tree: Path) -> list[dict[str, Any]]:
+def spaces(tree) -> list[dict[str, Any]]:
     """Of these changes to a preset, one space each."""
     changes = [
         {"methods": ["lp", "l1"]},
@@ -57,7 +33,7 @@ def spaces(tree: Path) -> list[dict[str, Any]]:
         {"methods": ["lp"], "power": 2.5},
         {"methods": ["l1"]},
     ]
-    answer: list[dict[str, Any]] = json.loads(run(tree, str(HERE / "list_dimensions.py"), json.dumps(changes)))
+    answer: list[dict[str, Any]] = json.loads(tree.run(HERE / "list_dimensions.py", json.dumps(changes)))
     return answer
 
 
@@ -82,8 +58,7 @@ def test_a_space_without_the_method_is_what_it_was(spaces: list[dict[str, Any]])
     assert "power" not in {*without["dimensions"], *without["params"], *without["preset"]}
 
 
-def test_it_keeps_the_contract_of_all_methods(tree: Path) -> None:
+def test_it_keeps_the_contract_of_all_methods(tree) -> None:
     contract = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract/test_methods.py")
-    assert "passed" in run(
-        tree, *contract, "-k", "lp and not depthwise and not netvlad or row_in_the_table or no_hyperparameter"
-    )
+    chosen = "lp and not depthwise and not netvlad or row_in_the_table or no_hyperparameter"
+    assert "passed" in tree.run(*contract, "-k", chosen)
