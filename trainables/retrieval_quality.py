@@ -22,7 +22,7 @@ from retrieval.training.loop import Batch, recalibrate_batchnorm_
 from tracking.provenance import provenance
 from tracking.record import METRICS
 from trainables.baseline import Baseline
-from trainables.data import open_data
+from trainables.data import SweepData, open_data
 from trainables.delivery import deliver
 from trainables.settings import TrialSettings
 
@@ -42,19 +42,19 @@ class QualityEvaluator:
     device: torch.device
 
     def cut_metrics(
-        self, network: nn.Module, batches: Iterable[Batch], whitening: Whitening | None
+        self, network: nn.Module, data: SweepData, batches: Iterable[Batch], whitening: Whitening | None
     ) -> tuple[nn.Module, dict[str, float]]:
         """Deliver a network that channels were just removed from, and score it on the validation queries.
 
         Args:
             network: becomes part of what is delivered, on `device`, its BatchNorm statistics measured anew.
+            data: its training images fit the whitening, its validation queries are scored.
             batches: of training images, to measure the statistics on.
             whitening: None fits one to this network (see `trainables.delivery.shared_whitening`).
 
         Returns:
             The network as it would be delivered now, and its metrics.
         """
-        data = open_data(self.settings.data)
         recalibrate_batchnorm_(network.to(self.device), batches, self.device)
         delivered = deliver(network, self.settings, data, self.device, whitening)
         return delivered, quality_metrics(self.evaluate(delivered, data.select_on))

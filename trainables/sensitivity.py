@@ -114,7 +114,8 @@ def measure_group(
     group = _group_of(groups, group_id)
     delivered = baseline.delivered()
     dense_macs, whitening = _macs(delivered, settings), shared_whitening(delivered, settings)
-    batches = plain_batches(open_data(settings.data), settings.finetune, settings.finetune.recalibration_steps)
+    data = open_data(settings.data)
+    batches = plain_batches(data, settings.finetune, settings.finetune.recalibration_steps)
     evaluator = QualityEvaluator(settings, baseline, device)
     ratio_of = {kept_count(group.width, ratio, probe.round_to): ratio for ratio in probe.ratios}
     points = []
@@ -123,7 +124,7 @@ def measure_group(
             schedule = probe.schedule(group_id, ratio)
             plan = schedule.build_method().choose(dense, groups, schedule.ratios, schedule.round_to)
             small = cut(dense, plan, example, open_descriptor=probe.open_descriptor)
-            network, metrics = evaluator.cut_metrics(small, batches.epoch(0), whitening)
+            network, metrics = evaluator.cut_metrics(small, data, batches.epoch(0), whitening)
             quality, saved = metrics.get(probe.quality, math.nan), dense_macs - _macs(network, settings)
             points.append(CutPoint(kept=kept, quality=quality, macs_saved=saved))
     return GroupSensitivity(group=group_id, width=group.width, points=tuple(points))

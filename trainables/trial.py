@@ -231,7 +231,7 @@ class Trial:
         """Return the network as it would be delivered now, without the chosen channels, and its metrics."""
         network = self._stage.small_network()
         batches = self._stage.training.first_batches(self.settings.finetune.recalibration_steps)
-        return self._evaluator.cut_metrics(network, batches, self._whitening)
+        return self._evaluator.cut_metrics(network, self._data, batches, self._whitening)
 
     def _shape(self) -> nn.Module:
         """Return a network of the shape that the trial will deliver; its weights are those of the dense network."""

@@ -20,7 +20,9 @@ def test_ten_lines_of_python_prune_score_and_export(clone, tiny_data):
 
 
 def test_make_demo_installs_nothing_twice_and_types_commands_that_there_are(clone):
-    shown = subprocess.run(["make", "--dry-run", "demo"], cwd=clone, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", "demo"], cwd=clone, capture_output=True, text=True, check=True
+    )
     commands = [shlex.split(line) for line in shown.stdout.splitlines()]
     assert [words[:3] for words in commands] == [[".venv/bin/python", "-m", "search"]] * 2
     for _, _, _, name, *words in commands:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 from pyarrow import parquet
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from pruning.graph.groups import PrunableGroup
 from pruning.predicted_cost import CostModel, kept_widths
@@ -62,6 +62,16 @@ class TableCard(BaseModel):
     settings: TrialSettings
     sensitivity: SensitivityMap
     provenance: dict[str, str]
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _stage_was_the_name_of_a_resolution(cls, groups: Any) -> Any:
+        """Read groups as the tables of version 0.1.0 hold them."""
+        names = {"stage": "resolution"}
+        return [
+            {names.get(key, key): value for key, value in group.items()} if isinstance(group, dict) else group
+            for group in groups
+        ]
 
 
 @dataclass(frozen=True)
