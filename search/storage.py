@@ -20,12 +20,14 @@ class SweepCard(BaseModel, frozen=True, extra="forbid"):
         data: the fingerprint of the data.
         baselines: where the dense network is kept.
         config: the whole configuration.
+        warnings: doubts about the data, see `search.data_check`.
     """
 
     identity: str
     data: str
     baselines: Path
     config: SweepConfig
+    warnings: tuple[str, ...] = ()
 
 
 SWEEP_JSON = JsonFormat("a sweep's card", SweepCard)
@@ -69,19 +71,20 @@ class SweepStorage:
         elif self.path.exists() and not self.path.is_dir():
             raise ValueError(f"storage {self.path} is a file: name a folder")
 
-    def claim(self, config: SweepConfig, data: str, baselines: Path) -> None:
+    def claim(self, config: SweepConfig, data: str, baselines: Path, warnings: tuple[str, ...] = ()) -> None:
         """Write sweep.json, and remove temporary files that a killed driver has left.
 
         Args:
             config: of the sweep.
             data: the fingerprint of its data.
             baselines: where its dense network is kept.
+            warnings: doubts about the data.
 
         Raises:
             ValueError: as `check` does.
         """
         self.check(config, data)
-        card = SweepCard(identity=config.identity, data=data, baselines=baselines, config=config)
+        card = SweepCard(identity=config.identity, data=data, baselines=baselines, config=config, warnings=warnings)
         SWEEP_JSON.write(self.path / "sweep.json", card)
         for unfinished in [*self.path.glob(".*.json.*"), *self.path.glob("trials/*/.*")]:
             unfinished.unlink(missing_ok=True)

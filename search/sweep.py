@@ -11,6 +11,7 @@ from rich.console import Console
 from search.build import build_halving, build_problem, build_searcher, measured_problem, measures_a_map
 from search.config import SweepConfig
 from search.context import SearchProblem, SweepContext
+from search.data_check import CheckedData, DataReport, check_data
 from search.driver.callbacks import SweepCallback
 from search.driver.cluster import connected, trial_slots_for
 from search.driver.dense_network import dense_metrics, trained_baseline
@@ -20,19 +21,19 @@ from search.errors import GO_ON, FailedError, input_is_checked
 from search.halving.scheduler import SuccessiveHalvingScheduler
 from search.halving.successive_halving import read_decisions
 from search.results.final_evaluation import FinalEvaluation
+from search.results.front_notes import front_notes
 from search.sensitivity import draw_map
 from search.storage import SweepStorage
 from search.study.journal import check_journal
 from search.study.searcher import StudySearcher
-from search.terminal import progress_bar, say
+from search.terminal import say
 from search.warm_start import FormerSweep, WarmStart, read_former, warm_start_from
 from spaces.space import Space
 from tracking.charts.write import write_front
-from tracking.files import write_atomically
 from tracking.front import Front
 from tracking.mlflow_runs.store import MlflowStore
 from tracking.sensitivity import SensitivityMap, read_sensitivity
-from trainables.data import check_images, open_data
+from trainables.data import open_data
 from trainables.folder import read_records
 from trainables.ray_trainable import RayTrial
 from trainables.speed.latency_cache import LatencyMeter
@@ -76,15 +77,15 @@ class Sweep:
             with input_is_checked():
                 former = read_former(self.warm_start) if self.warm_start else None
                 problem = build_problem(self.config)
-                fingerprint = self._check_data()
+                data = self._check_data()
                 if former is not None:
                     self._show(warm_start_from(former, problem.space))
-                self.storage.check(self.config, fingerprint)
+                self.storage.check(self.config, data.fingerprint)
                 stack.enter_context(connected(self.address))
                 slots = trial_slots_for(self.config.resources)
                 stack.enter_context(self.storage.lock())
-                self.storage.claim(self.config, fingerprint, self.baselines)
-                write_atomically(self._checked(fingerprint), "")
+                self.storage.claim(self.config, data.fingerprint, self.baselines, data.report.warnings)
+                data.keep()
                 # What an earlier start left, of a version that cannot be read, is said now and not by a worker.
                 check_journal(self.storage.path / "journal.log")
                 if (decisions := self.storage.path / "rungs.jsonl").is_file():
@@ -97,29 +98,18 @@ class Sweep:
             store.sync(final.merged(records))
             try:
                 self._search(context, meter, store)
-                front = self._finish(context.dense, final, store)
+                front = self._finish(context.dense, final, store, data.report)
             except BaseException:
                 store.close(finished=False)
                 raise
             store.close()
             return front
 
-    def _check_data(self) -> str:
-        """Read every image, unless that was done before, and return the fingerprint of the data."""
+    def _check_data(self) -> CheckedData:
+        """Read every image and judge the ground truth, unless that was done before, and say what was found."""
         data = open_data(self.config.data)
         self.config.check_reported(data.select_on.protocol)
-        fingerprint = data.fingerprint
-        if self._checked(fingerprint).is_file():
-            self._say("every image was read before: all are sound")
-            return fingerprint
-        with progress_bar(self.console, "reading every image once") as show:
-            count = check_images(data.images, show)
-        self._say(f"{count} images read: all are sound")
-        return fingerprint
-
-    def _checked(self, fingerprint: str) -> Path:
-        """Return a file that exists when the images of this data have all been read, by this sweep or another."""
-        return self.baselines / "checked" / fingerprint
+        return check_data(data, self.baselines, self.console)
 
     def _measure(self, problem: SearchProblem, former: FormerSweep | None, slots: int) -> SweepContext:
         """Train and score the dense network, map its groups, and return all that the search works with."""
@@ -190,9 +180,14 @@ class Sweep:
             raise SweepFailedError(f"interrupted with {searcher.finished} trials: {GO_ON}")
         self._say(f"the search has ended: {searcher.reason}")
 
-    def _finish(self, dense: Mapping[str, float], final: FinalEvaluation, store: MlflowStore) -> Front:
+    def _finish(
+        self, dense: Mapping[str, float], final: FinalEvaluation, store: MlflowStore, data: DataReport
+    ) -> Front:
         records = read_records(self.storage.path)
         front = final.front(records, dict(dense), notice=self._say)
+        front = front.model_copy(update={"notes": (*data.warnings, *front_notes(front, data.chance))})
+        for note in front.notes:
+            self._say(f"note: {note}")
         write_front(front, self.storage.path)
         store.sync(final.merged(records))
         store.publish_front(front, self.storage.path)

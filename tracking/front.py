@@ -51,6 +51,7 @@ class Front(BaseModel):
         hypervolume: what the points dominate above `reference`.
         reference: one number an objective, in that metric's own unit.
         provenance: of the measurements.
+        notes: reasons to doubt what the front says, a line each.
     """
 
     model_config = BORDER
@@ -62,6 +63,7 @@ class Front(BaseModel):
     hypervolume: float
     reference: tuple[float, ...]
     provenance: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def quality(self) -> str:

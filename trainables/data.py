@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
+from retrieval.datasets.finding import Finding
+from retrieval.datasets.ground_truth import judge_ground_truth
+from retrieval.datasets.image_contents import ImageContents
+from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.registry import open_retrieval, open_training
 from retrieval.images import ImageReader, UnreadableImagesError, read_image
 from retrieval.training.loop import Batches
@@ -99,6 +103,21 @@ def open_data(settings: DataSettings) -> SweepData:
         reader=reader,
         training_reader=reader if training_size == settings.image_size else ImageReader(training_size),
     )
+
+
+def judge_data(data: SweepData) -> list[Finding]:
+    """Return what keeps the data sets of a sweep from telling networks apart, and what they share.
+
+    Args:
+        data: of the sweep.
+    """
+    contents = ImageContents.of(data.images, threads=available_threads())
+    ranked = (data.select_on, data.report_on)
+    return [
+        *chain.from_iterable(judge_ground_truth(each, contents) for each in ranked),
+        *chain.from_iterable(find_training_leaks(data.train, each, contents) for each in ranked),
+        *find_selection_leaks(data.select_on, data.report_on, contents),
+    ]
 
 
 def check_images(images: Sequence[Path], progress: Callable[[int, int], None] = lambda done, total: None) -> int:

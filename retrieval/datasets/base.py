@@ -29,6 +29,19 @@ def _none() -> Indices:
     return np.empty(0, dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class Identities:
+    """Who or what a set shows, by names that can be compared with those of another set of the same collection.
+
+    Attributes:
+        kept_in: the file or folder in which a name means one thing.
+        names: of the classes of training images, or of what queries ask for.
+    """
+
+    kept_in: Path
+    names: frozenset[str]
+
+
 class Images(Sequence[Path]):
     """Files below one folder in a fixed order, stored by name.
 
@@ -112,6 +125,7 @@ class RetrievalSet:
         cameras: of images and of queries, where positives and junk were made from them; else None.
         coordinates: metres east and north of images N×2 and of queries Q×2, where positives were made from them; else
             None.
+        identities: what the queries ask for, where that has names; else None.
 
     Raises:
         ValueError: images or queries are missing, names repeat, or indices, panoramas, cameras or coordinates do not
@@ -125,6 +139,7 @@ class RetrievalSet:
     panorama: int = 1
     cameras: tuple[Indices, Indices] | None = None
     coordinates: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    identities: Identities | None = None
 
     def __post_init__(self) -> None:
         if not self.images or not self.queries:
@@ -172,6 +187,7 @@ class TrainingSet:
             images of a class are such a pair.
         coordinates_N2: metres east and north of each image, or None.
         negative_metres: images at most so far from each other are no negatives.
+        identities: the classes, where their names can be compared with those of other sets; else None.
 
     Raises:
         ValueError: labels, pairs or coordinates do not fit the images or the classes.
@@ -183,6 +199,7 @@ class TrainingSet:
     pairs_P2: Indices | None = None
     coordinates_N2: NDArray[np.float64] | None = None
     negative_metres: float = 25.0
+    identities: Identities | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.images),):

@@ -19,7 +19,7 @@ Truth = Mapping[str, Collection[int]]
 
 KAPPAS = (1, 5, 10)
 DEPTHS = (1, 5, 10, 20)
-_CMC_RANKS = (1, 5, 10)
+CMC_RANKS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def market_scores(hits_Q: Sequence[Hits]) -> MarketScores:
     # The published evaluation divides by all queries: one without a positive counts as a miss.
     aps_Q = np.nan_to_num(_each(trapezoid, hits_Q), nan=0.0)
     return MarketScores(
-        map=_mean(aps_Q), aps=aps_Q, map_step=_mean(_each(step, hits_Q)), cmc=recalls(hits_Q, _CMC_RANKS)
+        map=_mean(aps_Q), aps=aps_Q, map_step=_mean(_each(step, hits_Q)), cmc=recalls(hits_Q, CMC_RANKS)
     )
 
 

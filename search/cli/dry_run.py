@@ -17,6 +17,7 @@ from search.build import build_problem, build_searcher, lines_without_a_map, mea
 from search.cli.space_table import space_summary, space_table
 from search.config import ResourceSettings, SweepConfig
 from search.context import SweepContext
+from search.data_check import check_ground_truth
 from search.driver.cluster import connected, node_resources, trial_slots_for
 from search.driver.progress import COUNTED
 from search.driver.tasks import time_epoch
@@ -28,6 +29,7 @@ from search.warm_start import WarmStart, read_former, warm_start_from
 from tracking.record import METRICS, TrialRecord
 from tracking.sensitivity import read_sensitivity
 from trainables.baseline import find_baseline
+from trainables.data import open_data
 from trainables.folder import read_records
 
 FIRST_PROPOSALS = 10
@@ -63,9 +65,12 @@ def dry_run(
         sensitivity = read_sensitivity(storage) if mapped else None
         baseline = find_baseline(config.trial_settings, baselines)
         problem = measured_problem(config, build_problem(config), baseline, sensitivity)
+        warnings = check_ground_truth(open_data(config.data))
         warm = warm_start_from(former, problem.space) if former is not None else WarmStart((), (), ())
         records = read_records(storage)
     space = problem.space
+    for warning in warnings:
+        say(console, f"warning: {warning}")
     console.print(space_table(space))
     for line in (*space_summary(space), *(() if mapped else lines_without_a_map(config, space))):
         say(console, line)

@@ -14,6 +14,7 @@ th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 tbody tr:first-child td { background: var(--page); }
 .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 7px; }
 .interval { color: var(--muted); font-size: 12.5px; }
+.warning { margin: 0 0 12px; padding: 8px 12px; border-left: 3px solid var(--warning); }
 details summary { cursor: pointer; color: var(--muted); }
 details table { margin-top: 8px; font-size: 13px; white-space: normal; }
 details td { text-align: left; }
@@ -22,6 +23,7 @@ details tbody tr:first-child td { background: none; }
 _BODY = Template("""<h1>$sweep</h1>
 <p class="sub">Retrieval quality against $against, every finished trial. Speed measured on $device.</p>
 $facts
+$notes
 <section>$chart</section>
 <section>
 <h2>The front</h2>
@@ -50,6 +52,7 @@ def front_page(front: Front, chart: str) -> str:
         quality=escape(quality),
         against="speed" if front.cost == "speedup" else escape(cost),
         facts=key_figures(_facts(front)),
+        notes="\n".join(f'<p class="warning">{escape(note)}</p>' for note in front.notes),
         chart=chart,
         head="".join(f"<th>{escape(column)}</th>" for column in front_columns(front)),
         rows=_table_rows(front),

@@ -17,7 +17,8 @@ _PAGE = Template("""<!doctype html>
  base-uri 'none'; form-action 'none'">
 <title>$title</title>
 <style>
-:root { color-scheme: light; --ink: #1b1f24; --muted: #5c656f; --rule: #e3e6ea; --page: #f6f7f9; --card: #fff; }
+:root { color-scheme: light; --ink: #1b1f24; --muted: #5c656f; --rule: #e3e6ea; --page: #f6f7f9; --card: #fff;
+  --warning: #b7791f; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 $fonts; }

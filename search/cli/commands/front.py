@@ -5,6 +5,7 @@ from rich.console import Console
 
 from search.cli.arguments import SweepFolder
 from search.errors import input_is_checked
+from search.terminal import say
 
 # Imports inside the function save start-up time: `--help` loads neither torch nor Ray.
 
@@ -19,5 +20,8 @@ def front(sweep: SweepFolder) -> None:
 
     with input_is_checked():
         measured = read_front(sweep)
-    Console().print(front_table(measured))
+    console = Console()
+    console.print(front_table(measured))
+    for note in measured.notes:
+        say(console, f"note: {note}")
     typer.echo(f"as a page: {sweep / 'front.html'}")

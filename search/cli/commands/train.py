@@ -24,6 +24,7 @@ def train(
 
     from retrieval.networks.weights import published_weights
     from search.config import load_config
+    from search.data_check import check_ground_truth
     from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
     from trainables.data import check_images, open_data
     from trainables.threads import available_threads, use_threads
@@ -32,7 +33,10 @@ def train(
     with input_is_checked():
         settings = load_config(file, data=data, overrides=overrides or ()).trial_settings
         dense_groups(settings)  # a network that cannot be pruned is not worth training
-        check_images(open_data(settings.data).images)
+        data_sets = open_data(settings.data)
+        for warning in check_ground_truth(data_sets):
+            typer.echo(f"warning: {warning}")
+        check_images(data_sets.images)
         baseline = find_baseline(settings, baselines_dir)
         if baseline is None and settings.network.weights == "imagenet":
             published_weights(settings.network.name)
