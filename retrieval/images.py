@@ -1,15 +1,18 @@
-"""Reading images, cropped and scaled by the benchmarks' protocol, and naming all that cannot be read."""
+"""Reading images, cropped and scaled by the benchmarks' protocol."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from retrieval.datasets.base import Box
-from retrieval.text import name_few
+from retrieval.boxes import describe_misfit
+from retrieval.datasets.base import Box, ExifOrientation
+from retrieval.image_headers import turn_upright
+from retrieval.picture_modes import to_rgb
+from retrieval.unreadable_images import UnreadableImagesError, opened
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -24,46 +27,30 @@ def height_and_width(size: ImageSize) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-class UnreadableImagesError(ValueError):
-    """An error for images that cannot be decoded; its message names the first few.
-
-    Attributes:
-        paths: all of them.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
-        noun = "image" if len(self.paths) == 1 else "images"
-        names = name_few([f"{path.parent.name}/{path.name}" for path in self.paths])
-        super().__init__(
-            f"{len(self.paths)} unreadable {noun}: {names} "
-            "(missing, corrupt or not an image: replace them, or take them out of the data set)"
-        )
-
-    def __reduce__(self) -> tuple[type["UnreadableImagesError"], tuple[tuple[Path, ...]]]:
-        # An exception is pickled with its message for an argument, and this one crosses process borders.
-        return type(self), (self.paths,)
-
-
-def read_image(path: Path, *, size: ImageSize | None, box: Box | None = None) -> torch.Tensor:
+def read_image(
+    path: Path, *, size: ImageSize | None, box: Box | None = None, exif_orientation: ExifOrientation = "ignore"
+) -> torch.Tensor:
     """Read one image as uint8, 3 × H × W, RGB, at `size` (None: as stored).
 
     With a size of one number a query is cut out by its box first and then scaled by the factor that its full image
     would be scaled by; nothing is ever enlarged, aspect is kept (Radenović et al., TPAMI 2018: the evaluation code).
     With two numbers the crop is resized bilinearly to exactly that height and width, as people and places are read.
-    The orientation in a photograph's EXIF data is not applied, as in that code.
 
     Args:
-        path: the file.
+        path: the file, of any type and mode that Pillow reads (see `retrieval.picture_modes.to_rgb`).
         size: see `ImageSize`; None keeps the stored size.
-        box: what to cut out first; None takes all of the image.
+        box: what to cut out first, in pixels of the picture as it is turned; None takes all of it.
+        exif_orientation: "apply" turns a photograph upright; "ignore" leaves it as stored, as the code of the published
+            benchmarks does.
 
     Raises:
-        UnreadableImagesError: the file is missing, truncated or no image.
+        UnreadableImagesError: the file is missing, damaged or no image, has too many pixels, or the box does not fit.
     """
-    image = _decode(path)
+    image = _decode(path, exif_orientation)
     full_side = max(image.size)
     if box is not None:
+        if (misfit := describe_misfit(box, image.size)) is not None:
+            raise UnreadableImagesError({path: misfit})
         image = image.crop(box)
     if isinstance(size, int):
         side = max(1.0, size * max(image.size) / full_side)
@@ -75,12 +62,10 @@ def read_image(path: Path, *, size: ImageSize | None, box: Box | None = None) ->
     return torch.from_numpy(pixels_HWC).permute(2, 0, 1).contiguous()
 
 
-def _decode(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as file:
-            return file.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImagesError([path]) from error
+def _decode(path: Path, exif_orientation: ExifOrientation) -> Image.Image:
+    with opened(path) as file:
+        picture = to_rgb(file)
+        return turn_upright(picture, file) if exif_orientation == "apply" else picture
 
 
 class ImageReader:
@@ -89,10 +74,13 @@ class ImageReader:
     Safe to use from several threads. Returned tensors are shared with the cache: do not write to them.
     """
 
-    def __init__(self, size: ImageSize | None, cache_bytes: int = 2 << 30) -> None:
+    def __init__(
+        self, size: ImageSize | None, cache_bytes: int = 2 << 30, exif_orientation: ExifOrientation = "ignore"
+    ) -> None:
         if size is not None and min(height_and_width(size)) < 1:
             raise ValueError(f"size is {size}; it must be at least 1 pixel, or None for images as stored")
         self.size = size
+        self.exif_orientation: ExifOrientation = exif_orientation
         self._free_bytes = cache_bytes
         self._kept: dict[tuple[Path, Box | None], torch.Tensor] = {}
         self._lock = threading.Lock()
@@ -102,7 +90,7 @@ class ImageReader:
         kept = self._kept.get((path, box))
         if kept is not None:
             return kept
-        image_CHW = read_image(path, size=self.size, box=box)
+        image_CHW = read_image(path, size=self.size, box=box, exif_orientation=self.exif_orientation)
         # The first images stay and none is ever dropped: a set larger than the memory is read round and round
         # in the same order, where dropping the oldest would never find anything.
         with self._lock:
@@ -118,14 +106,14 @@ class ImageReader:
             UnreadableImagesError: names every image that could not be read, after all were tried.
         """
         images: list[torch.Tensor] = []
-        unreadable: dict[Path, None] = {}
+        unreadable: dict[Path, str] = {}
         for path, box in items:
             try:
                 images.append(self.read(path, box))
             except UnreadableImagesError as error:
-                unreadable.update(dict.fromkeys(error.paths))
+                unreadable.update(error.reasons)
         if unreadable:
-            raise UnreadableImagesError(list(unreadable))
+            raise UnreadableImagesError(unreadable)
         return images
 
 

@@ -16,8 +16,9 @@ from retrieval.datasets.ground_truth import judge_ground_truth
 from retrieval.datasets.image_contents import ImageContents
 from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.registry import open_retrieval, open_training
-from retrieval.images import ImageReader, UnreadableImagesError, read_image
+from retrieval.images import ImageReader, read_image
 from retrieval.training.loop import Batches
+from retrieval.unreadable_images import UnreadableImagesError
 from trainables.settings import DataSettings, FinetuneSettings, TrainingSettings
 from trainables.threads import available_threads
 
@@ -133,22 +134,22 @@ def check_images(images: Sequence[Path], progress: Callable[[int, int], None] = 
     Raises:
         UnreadableImagesError: names and counts every unreadable image.
     """
-    unreadable: list[Path] = []
+    unreadable: dict[Path, str] = {}
     with ThreadPoolExecutor(available_threads()) as pool:
         # Some at a time: images that the pool has been given are read to the end even after Ctrl-C.
         for start in range(0, len(images), _HANDED_OUT):
             chunk = images[start : start + _HANDED_OUT]
             for done, failed in enumerate(pool.map(_unreadable, chunk), start=start + 1):
-                unreadable.extend(failed)
+                unreadable.update(failed)
                 progress(done, len(images))
     if unreadable:
         raise UnreadableImagesError(unreadable)
     return len(images)
 
 
-def _unreadable(path: Path) -> tuple[Path, ...]:
+def _unreadable(path: Path) -> dict[Path, str]:
     try:
         read_image(path, size=None)
     except UnreadableImagesError as error:
-        return error.paths
-    return ()
+        return error.reasons
+    return {}

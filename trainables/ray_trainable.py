@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ray import tune
 
 from pruning.schedule import Schedule
-from retrieval.images import UnreadableImagesError
+from retrieval.unreadable_images import UnreadableImagesError
 from spaces.params import params_of
 from tracking.format_version import UnknownFormatError
 from tracking.limits import Limits

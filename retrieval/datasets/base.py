@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from retrieval.text import name_few
 
 Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels of the stored image, origin at the top left."""
+"""x1, y1, x2, y2 in pixels of the picture as it is read (see `ExifOrientation`), origin at the top left."""
+
+ExifOrientation = Literal["apply", "ignore"]
+"""Whether a photograph is turned upright as its EXIF orientation asks, or taken as its pixels are stored."""
 
 Indices = NDArray[np.int64]
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from retrieval.datasets.base import Box
-from retrieval.images import ImageReader, UnreadableImagesError, normalise
+from retrieval.images import ImageReader, normalise
+from retrieval.unreadable_images import UnreadableImagesError
 
 Item = tuple[Path, Box | None]
 """An image, and the box to crop; None takes all of it."""
@@ -58,10 +59,10 @@ def read_batches(images: Sequence[Item], reader: ImageReader, *, batch_size: int
 def _batches(images: Sequence[Item], reader: ImageReader, batch_size: int) -> Generator[Batch]:
     waiting: dict[torch.Size, list[tuple[int, Tensor]]] = defaultdict(list)
     held = 0
-    unreadable: list[Path] = []
+    unreadable: dict[Path, str] = {}
     for position, image in enumerate(_read_in_order(images, reader, ahead=batch_size)):
         if isinstance(image, UnreadableImagesError):
-            unreadable.extend(image.paths)
+            unreadable.update(image.reasons)
         if isinstance(image, UnreadableImagesError) or unreadable:
             continue  # nothing will come of the batches, but every bad file shall be named
         waiting[image.shape].append((position, image))

@@ -23,7 +23,8 @@ from torch import nn
 from retrieval.descriptors.extract import Describe, Progress, extract
 from retrieval.descriptors.files import map_arrow, write_arrow
 from retrieval.descriptors.prefetch import Item
-from retrieval.images import ImageReader, UnreadableImagesError
+from retrieval.images import ImageReader
+from retrieval.unreadable_images import UnreadableImagesError
 
 log = logging.getLogger(__name__)
 
@@ -125,14 +126,14 @@ def extract_stored(
     if not images:
         raise ValueError("no images to describe; at least one is needed")
     store = DescriptorStore(folder, tuple(image_names(images)), kind, part_size)
-    unreadable: list[Path] = []
+    unreadable: dict[Path, str] = {}
     for index, span in enumerate(store.spans()):
         if store.part(index) is None:
             counted = _from(span.start, len(images), progress)
             try:
                 part_ND = extract(describe, images[span], reader, batch_size=batch_size, progress=counted)
             except UnreadableImagesError as error:
-                unreadable.extend(error.paths)
+                unreadable.update(error.reasons)
                 continue
             store.write(index, part_ND, provenance or {})
         elif progress is not None:

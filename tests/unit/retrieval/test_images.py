@@ -93,22 +93,22 @@ def test_reading_many_names_every_unreadable_image(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImagesError) as caught:
         ImageReader(None).read_many([(bad[0], None), (good, None), (bad[1], None), (bad[0], (0.0, 0.0, 5.0, 5.0))])
     assert caught.value.paths == tuple(bad)
-    assert str(caught.value).startswith("2 unreadable images: jpg/a.jpg, jpg/b.jpg (")
+    assert str(caught.value).startswith("2 unreadable images: jpg/a.jpg (damaged: image file is truncated")
     assert "\n" not in str(caught.value)
 
 
 def test_more_than_five_unreadable_images_are_counted() -> None:
-    five = UnreadableImagesError([Path(f"jpg/{letter}.jpg") for letter in "abcde"])
-    seven = UnreadableImagesError([Path(f"jpg/{letter}.jpg") for letter in "abcdefg"])
-    assert "jpg/e.jpg (" in str(five)
-    assert "jpg/e.jpg and 2 more (" in str(seven)
+    five = UnreadableImagesError({Path(f"jpg/{letter}.jpg"): "missing" for letter in "abcde"})
+    seven = UnreadableImagesError({Path(f"jpg/{letter}.jpg"): "missing" for letter in "abcdefg"})
+    assert "jpg/e.jpg (missing): " in str(five)
+    assert "jpg/e.jpg (missing) and 2 more: " in str(seven)
     assert len(seven.paths) == 7
 
 
 def test_the_error_survives_pickling() -> None:
-    error = UnreadableImagesError([Path("jpg/a.jpg")])
+    error = UnreadableImagesError({Path("jpg/a.jpg"): "missing"})
     copy = pickle.loads(pickle.dumps(error))
-    assert copy.paths == error.paths
+    assert copy.reasons == error.reasons
     assert str(copy) == str(error)
 
 

@@ -83,7 +83,7 @@ class ScriptedTrial(RayTrial):
     [
         (FloatingPointError("training diverged"), True),
         (ValueError("a ratio that cannot be"), True),
-        (UnreadableImagesError([Path("a.jpg")]), False),
+        (UnreadableImagesError({Path("a.jpg"): "missing"}), False),
         (UnknownFormatError("a checkpoint of format version 2"), False),
         (FileNotFoundError("no trained baseline"), False),
         (OSError(28, "No space left on device"), False),
