@@ -144,7 +144,7 @@ class ClosedForm(ABC):
 
     def _speedup(self, widths: dict[str, int]) -> float:
         times = [
-            self._ms_per_mac[layer.stage]
+            self._ms_per_mac[layer.resolution]
             * layer.positions
             * np.array([layer.weights(_DENSE_WIDTHS), layer.weights(widths)])
             for layer in _LAYERS
@@ -227,8 +227,8 @@ class Knees(ClosedForm):
     def _method_factors(self, schedule: Schedule) -> np.ndarray:
         if schedule.method not in self.methods:
             return np.ones(len(_GROUPS))
-        stages_G = [group.resolution for group in _GROUPS]
-        factors_G = self._method_by_stage[self.methods.index(schedule.method)][stages_G]
+        resolutions_G = [group.resolution for group in _GROUPS]
+        factors_G = self._method_by_resolution[self.methods.index(schedule.method)][resolutions_G]
         if schedule.decay is None:
             return factors_G
         return factors_G * (1 + 0.5 * (schedule.decay - self._best_decay) ** 2)
@@ -238,7 +238,7 @@ class Knees(ClosedForm):
         return self._rng(7).uniform(0.1, 0.6, len(_GROUPS))
 
     @cached_property
-    def _method_by_stage(self) -> np.ndarray:
+    def _method_by_resolution(self) -> np.ndarray:
         return self._rng(8).lognormal(0, 0.2, (len(self.methods), 4))
 
     @cached_property

@@ -23,7 +23,7 @@ class Layer:
         writes: the group that it writes; None for the descriptor.
         taps: weights between a channel that it reads and one that it writes.
         positions: H·W of its output.
-        stage: which of the four resolutions it runs at.
+        resolution: which of the four it runs at.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Layer:
     writes: str | None
     taps: int
     positions: int
-    stage: int
+    resolution: int
 
     def weights(self, widths: Mapping[str, int]) -> int:
         """Return the number of weights, given the kept channels of each group."""
@@ -44,15 +44,15 @@ def resnet_layers() -> tuple[Layer, ...]:
     """Return ResNet-18 with a projection to the descriptor; shortcuts couple its layers to twelve groups."""
     before = "conv1"
     layers = [Layer("conv1", None, before, 49, 112**2, 0)]
-    for stage, side in enumerate(_SIDES):
-        shared = before if stage == 0 else f"layer{stage + 1}.0.conv2"
+    for resolution, side in enumerate(_SIDES):
+        shared = before if resolution == 0 else f"layer{resolution + 1}.0.conv2"
         for block in (0, 1):
-            name = f"layer{stage + 1}.{block}"
+            name = f"layer{resolution + 1}.{block}"
             inner = f"{name}.conv1"
-            layers.append(Layer(inner, before, inner, 9, side**2, stage))
-            layers.append(Layer(f"{name}.conv2", inner, shared, 9, side**2, stage))
+            layers.append(Layer(inner, before, inner, 9, side**2, resolution))
+            layers.append(Layer(f"{name}.conv2", inner, shared, 9, side**2, resolution))
             if before != shared:
-                layers.append(Layer(f"{name}.downsample", before, shared, 1, side**2, stage))
+                layers.append(Layer(f"{name}.downsample", before, shared, 1, side**2, resolution))
             before = shared
     return (*layers, Layer("projection", before, None, 1, 1, len(_SIDES) - 1))
 
@@ -76,16 +76,16 @@ def counted(layers: tuple[Layer, ...], widths: Mapping[str, int]) -> dict[str, f
 def _group(name: str, layers: tuple[Layer, ...]) -> PrunableGroup:
     writers = [layer for layer in layers if layer.writes == name]
     readers = tuple(layer.name for layer in layers if layer.reads == name)
-    stage = writers[-1].stage
+    resolution = writers[-1].resolution
     return PrunableGroup(
         id=name,
         members=tuple(layer.name for layer in writers),
         norms=(),
         norm_starts=(),
-        width=_WIDTHS[stage],
+        width=_WIDTHS[resolution],
         locked=False,
         residual=len(writers) > 1,
-        resolution=stage,
+        resolution=resolution,
         readers=readers,
         reader_spans=(1,) * len(readers),
     )
