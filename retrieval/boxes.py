@@ -1,10 +1,9 @@
 """Whether the boxes of queries fit their images, from the headers of the files alone."""
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
-from retrieval.datasets.base import Box, ExifOrientation, Query
+from retrieval.datasets.base import Box, ExifOrientation, RetrievalSet
 from retrieval.image_headers import read_header
 from retrieval.text import name_few
 from retrieval.unreadable_images import UnreadableImagesError
@@ -13,35 +12,33 @@ BOX_TOLERANCE = 1.0
 """Pixels that a box may leave its image by: rounding, and corners counted from 1, as MATLAB counts them."""
 
 
-def check_boxes(queries: Iterable[Query], exif_orientation: ExifOrientation) -> None:
-    """Check that every box of the queries fits its image; only headers are read.
+def check_boxes(retrieval_set: RetrievalSet) -> None:
+    """Check that the box of every query fits its image; only headers are read, and none where no query has a box.
 
     Images whose header cannot be read are passed over: reading them says why.
-
-    Args:
-        queries: of one set; those without a box cost nothing.
-        exif_orientation: how their images are read.
 
     Raises:
         ValueError: boxes do not fit; one line that counts them, names the first few with box and size, and says what
             is likely.
     """
-    misfits, with_box, beyond = [], 0, False
-    for query in queries:
-        if query.box is None:
+    boxed = [query for query in retrieval_set.queries if query.box is not None]
+    misfits, beyond = [], False
+    for query in boxed:
+        size = _size_of(query.path, retrieval_set.exif_orientation)
+        if size is None or query.box is None or (misfit := describe_misfit(query.box, size)) is None:
             continue
-        with_box += 1
-        size = _size_of(query.path, exif_orientation)
-        if size is not None and (misfit := describe_misfit(query.box, size)) is not None:
-            misfits.append(f"{query.path.parent.name}/{query.path.name} ({misfit})")
-            beyond = beyond or _leaves(query.box, size)
+        misfits.append(f"{query.path.parent.name}/{query.path.name} ({misfit})")
+        beyond = beyond or _leaves(query.box, size)
     if misfits:
         likely = (
-            "were the images resized or turned after the boxes were drawn?"
+            "was the image resized or turned after the boxes were drawn?"
             if beyond
-            else "x1 y1 x2 y2 in pixels, from the left and the top, would be right"
+            else "x1 y1 x2 y2 in pixels from the left and the top would be right"
         )
-        raise ValueError(f"{len(misfits)} of {with_box} query boxes do not fit: {name_few(misfits, 3)}; {likely}")
+        raise ValueError(
+            f"{retrieval_set.name}: {len(misfits)} of {len(boxed)} query boxes do not fit their images: "
+            f"{name_few(misfits, 3)}; {likely}"
+        )
 
 
 def describe_misfit(box: Box, size: tuple[int, int]) -> str | None:

@@ -1,15 +1,16 @@
 """What the headers of image files say, read without decoding them: size, orientation and mode."""
 
+import hashlib
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ExifTags, Image
 
 from retrieval.datasets.base import ExifOrientation
-from retrieval.unreadable_images import opened
+from retrieval.unreadable_images import UnreadableImagesError, opened
 
 _UPRIGHT = 1
 _TURNS = {
@@ -35,11 +36,13 @@ class ImageHeader:
         size: width and height in pixels of the picture as it is read.
         orientation: of the stored pixels, as the EXIF tag has it: 1 to 8, 1 is upright.
         mode: Pillow's, of the stored pixels: "RGB", "L", "I;16", ….
+        has_transparency: in a channel of its own, in its palette, or as one colour.
     """
 
     size: tuple[int, int]
     orientation: int
     mode: str
+    has_transparency: bool = False
 
 
 def read_header(path: Path, exif_orientation: ExifOrientation) -> ImageHeader:
@@ -55,11 +58,52 @@ def read_header(path: Path, exif_orientation: ExifOrientation) -> ImageHeader:
     """
     with opened(path) as image:
         # Read first: where a PNG's metadata follow its pixels, this decodes it.
-        mode, size = image.mode, image.size
+        mode, size, has_transparency = image.mode, image.size, image.has_transparency_data
         orientation = _header_orientation(path, image)
         if exif_orientation == "apply" and orientation in _SWAPS_SIDES and not _is_turned_by_pillow(image):
             size = size[::-1]
-        return ImageHeader(size, orientation, mode)
+        return ImageHeader(size, orientation, mode, has_transparency)
+
+
+def reading_digest(images: Iterable[Path], exif_orientation: ExifOrientation) -> str | None:
+    """Return sixteen hex digits of the images that are not read simply as Pillow converts their stored pixels to RGB.
+
+    Those are images that are turned, transparent ones, and grey ones of more than 8 bits. None where there are none: so
+    what is known by a hash of its images alone, as published sets are, need not be known by another one.
+
+    Images whose header cannot be read are passed over.
+
+    Args:
+        images: of one set, in order.
+        exif_orientation: how they are read.
+    """
+    digest, found = hashlib.sha256(), False
+    for number, path in enumerate(images):
+        # A JPEG has neither transparency nor more than 8 bits, and its header costs time in sets of a million.
+        if exif_orientation == "ignore" and path.suffix.lower() in (".jpg", ".jpeg"):
+            continue
+        header = _header_or_none(path, exif_orientation)
+        if header is not None and (how := _special_reading(header, exif_orientation)):
+            digest.update(f"{number} {how}\n".encode())
+            found = True
+    return digest.hexdigest()[:16] if found else None
+
+
+def _header_or_none(path: Path, exif_orientation: ExifOrientation) -> ImageHeader | None:
+    try:
+        return read_header(path, exif_orientation)
+    except UnreadableImagesError:
+        return None
+
+
+def _special_reading(header: ImageHeader, exif_orientation: ExifOrientation) -> str:
+    turned = exif_orientation == "apply" and header.orientation != _UPRIGHT
+    parts = (
+        f"turned {header.orientation}" if turned else "",
+        f"scaled {header.mode}" if header.mode.startswith(("I", "F")) else "",
+        "on white" if header.has_transparency else "",
+    )
+    return " ".join(part for part in parts if part)
 
 
 def turn_upright(picture: Image.Image, source: Image.Image) -> Image.Image:

@@ -46,14 +46,14 @@ def scaled_to_8_bits(values_HW: NDArray[np.generic]) -> NDArray[np.float64]:
         ValueError: values that are not finite.
     """
     usual = (1, 255, 65535) if values_HW.dtype.kind == "f" else (255, 65535)
-    values_HW = values_HW.astype(np.float64)
-    if not np.isfinite(values_HW).all():
+    exact_HW = values_HW.astype(np.float64)
+    if not np.isfinite(exact_HW).all():
         raise ValueError("pixels that are not finite")
-    low, high = float(values_HW.min()), float(values_HW.max())
+    low, high = float(exact_HW.min()), float(exact_HW.max())
     if low >= 0 and high <= usual[-1]:
         low, high = 0.0, float(next(white for white in usual if high <= white))
     # One value everywhere, beyond every usual range, is drawn black.
-    return (values_HW - low) * (_WHITE_8 / ((high - low) or 1))
+    return (exact_HW - low) * (_WHITE_8 / ((high - low) or 1))
 
 
 def _sixteen_bits(image: Image.Image) -> NDArray[np.float64]:

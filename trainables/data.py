@@ -1,21 +1,24 @@
 """The data sets of a sweep, which each process opens once."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
-from retrieval.datasets.base import RetrievalSet, TrainingSet, fingerprint
+from retrieval.boxes import check_boxes
+from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet, fingerprint
 from retrieval.datasets.finding import Finding
 from retrieval.datasets.ground_truth import judge_ground_truth
 from retrieval.datasets.image_contents import ImageContents
 from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.registry import open_retrieval, open_training
+from retrieval.image_headers import reading_digest
 from retrieval.images import ImageReader, read_image
 from retrieval.training.loop import Batches
 from retrieval.unreadable_images import UnreadableImagesError
@@ -33,15 +36,19 @@ class SweepData:
         train: training images.
         select_on: queries and gallery that the search sees: the validation split.
         report_on: queries and gallery that only the finished front is scored on: the test split.
-        reader: reads images at the size that networks are scored at.
-        training_reader: reads images at the size that networks are trained at.
+        readers: read images at the size that networks are scored at, by how they treat EXIF orientations.
+        training_reader: reads training images at the size that networks are trained at.
     """
 
     train: TrainingSet
     select_on: RetrievalSet
     report_on: RetrievalSet
-    reader: ImageReader
+    readers: Mapping[ExifOrientation, ImageReader]
     training_reader: ImageReader
+
+    def reader_of(self, images: TrainingSet | RetrievalSet) -> ImageReader:
+        """Return what reads the images of a set as it wants them, at the size that networks are scored at."""
+        return self.readers[images.exif_orientation]
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -52,12 +59,14 @@ class SweepData:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with the images (names and bytes) and with the ground truth.
+        """Sixteen hex digits that change with the images (names, bytes, how they are read) and with the ground truth.
 
         The ground truth is that of the queries, and the classes, pairs and coordinates of the training images.
         """
         digest = hashlib.sha256(fingerprint(self.images).encode())
         digest.update(training_fingerprint(self.train).encode())
+        for each in (self.select_on, self.report_on):
+            digest.update((set_reading_digest(each) or "").encode())
         for query in (*self.select_on.queries, *self.report_on.queries):
             digest.update(f"{query.name} {query.box}".encode())
             digest.update(b"|".join(answers.tobytes() for answers in (query.positives, query.junk, query.hard)))
@@ -76,10 +85,18 @@ def plain_batches(data: SweepData, settings: TrainingSettings | FinetuneSettings
     return Batches(data.train, data.training_reader, settings.batch_size, settings.seed, steps)
 
 
+@lru_cache(maxsize=3)  # the sets of a sweep: trials ask again, and headers of many images take seconds
+def set_reading_digest(images: TrainingSet | RetrievalSet) -> str | None:
+    """Return the `reading_digest` of a set's images and queries."""
+    queries = images.queries if isinstance(images, RetrievalSet) else ()
+    return reading_digest((*images.images, *(query.path for query in queries)), images.exif_orientation)
+
+
 def training_fingerprint(train: TrainingSet) -> str:
-    """Return a digest of the training images, their order, and their classes, pairs and coordinates."""
+    """Return a digest of the training images, their order, how they are read, and their classes, pairs, coordinates."""
     names = [str(path) for path in train.images]
     digest = hashlib.sha256(fingerprint(train.images).encode())
+    digest.update((set_reading_digest(train) or "").encode())
     digest.update(repr((train.classes, train.negative_metres)).encode())
     for known in (np.argsort(names, kind="stable"), train.labels, train.pairs_P2, train.coordinates_N2):
         digest.update(b"|" if known is None else b"|" + known.tobytes())
@@ -91,18 +108,30 @@ def open_data(settings: DataSettings) -> SweepData:
     """Read the lists of images; the images themselves are read when they are needed, and cached while they fit.
 
     Raises:
-        ValueError: a folder is missing, or its ground truth does not fit its images.
+        ValueError: a folder is missing, its ground truth does not fit its images, or boxes of queries do not.
     """
     if not settings.root.is_dir():
         raise ValueError(f"data folder {settings.root} does not exist (`python -m search mini --out DIR` writes one)")
-    reader = ImageReader(settings.image_size)
+    train = open_training(settings.root, settings.train, settings.exif_orientation)
+    select_on, report_on = (
+        open_retrieval(settings.root, source, settings.exif_orientation)
+        for source in (settings.select_on, settings.report_on)
+    )
+    for each in (select_on, report_on):
+        check_boxes(each)
+    readers: dict[ExifOrientation, ImageReader] = {
+        treatment: ImageReader(settings.image_size, exif_orientation=treatment)
+        for treatment in get_args(ExifOrientation)
+    }
     training_size = settings.training_size or settings.image_size
     return SweepData(
-        train=open_training(settings.root, settings.train),
-        select_on=open_retrieval(settings.root, settings.select_on),
-        report_on=open_retrieval(settings.root, settings.report_on),
-        reader=reader,
-        training_reader=reader if training_size == settings.image_size else ImageReader(training_size),
+        train=train,
+        select_on=select_on,
+        report_on=report_on,
+        readers=readers,
+        training_reader=readers[train.exif_orientation]
+        if training_size == settings.image_size
+        else ImageReader(training_size, exif_orientation=train.exif_orientation),
     )
 
 

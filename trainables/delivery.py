@@ -39,7 +39,7 @@ def deliver(
         whitening = fit_whitening(
             describe_with(seen, device, autocast=settings.evaluation.half_on(device)),
             data.train,
-            data.reader,
+            data.reader_of(data.train),
             kind=kind,
             size=settings.descriptor.size,
             images=settings.descriptor.images,

@@ -22,7 +22,7 @@ from retrieval.training.loop import Batch, recalibrate_batchnorm_
 from tracking.provenance import provenance
 from tracking.record import METRICS
 from trainables.baseline import Baseline
-from trainables.data import SweepData, open_data
+from trainables.data import SweepData, open_data, set_reading_digest
 from trainables.delivery import deliver
 from trainables.settings import TrialSettings
 
@@ -88,8 +88,8 @@ class QualityEvaluator:
                 on; None makes them in memory.
         """
         queries = [(query.path, query.box) for query in retrieval_set.queries]
-        queries_QD = self._describe(network, queries, None)[0]
-        gallery = self._describe(network, _images(retrieval_set), keep)
+        queries_QD = self._describe(network, retrieval_set, queries, None)[0]
+        gallery = self._describe(network, retrieval_set, _images(retrieval_set), keep)
         evaluation = score(queries_QD, gallery, retrieval_set, self.settings.evaluation.index)
         more = {**evaluation.more, "descriptor_size": float(queries_QD.shape[1])}
         if self.settings.evaluation.gallery == "dense":
@@ -101,7 +101,9 @@ class QualityEvaluator:
         images = tuple(retrieval_set.images)
         if images not in self._dense_galleries:
             dense = self.baseline.delivered()
-            self._dense_galleries[images] = self._describe(dense, _images(retrieval_set), self.baseline.descriptors)
+            self._dense_galleries[images] = self._describe(
+                dense, retrieval_set, _images(retrieval_set), self.baseline.descriptors
+            )
         return self._dense_galleries[images]
 
     @cached_property
@@ -109,14 +111,18 @@ class QualityEvaluator:
         """Images of a gallery → the dense network's descriptors of them, in parts."""
         return {}
 
-    def _describe(self, network: nn.Module, images: list[Item], keep: Path | None) -> list[np.ndarray]:
-        """Return descriptors in order, in one or several parts."""
-        reader, evaluation = open_data(self.settings.data).reader, self.settings.evaluation
+    def _describe(
+        self, network: nn.Module, retrieval_set: RetrievalSet, images: list[Item], keep: Path | None
+    ) -> list[np.ndarray]:
+        """Return descriptors of images of a set, in order, in one or several parts."""
+        reader, evaluation = open_data(self.settings.data).reader_of(retrieval_set), self.settings.evaluation
         half = evaluation.half_on(self.device)
         describe = describe_with(network.to(self.device), self.device, autocast=half)
         if keep is None:
             return [extract(describe, images, reader, batch_size=evaluation.batch_size)]
         rest: dict[str, JsonValue] = {"image_size": str(self.settings.data.image_size), "autocast": half}
+        if (read := set_reading_digest(retrieval_set)) is not None:
+            rest["read"] = read
         folder = keep / store_key(weights_digest(network), data_digest(images), rest)
         origin = provenance(device=str(self.device))
         return extract_stored(describe, images, reader, folder, batch_size=evaluation.batch_size, provenance=origin)

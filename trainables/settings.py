@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from retrieval.datasets.base import ExifOrientation
 from retrieval.datasets.format import Source
 from retrieval.images import ImageSize, height_and_width
 from retrieval.networks.network import BACKBONES, POOLINGS
@@ -48,6 +49,9 @@ class DataSettings(Settings):
         report_on: test split, on which only the finished front is scored.
         image_size: longer side in pixels at most, or [height, width] exactly.
         training_size: the same for training; None: image_size.
+        exif_orientation: "apply" turns photographs upright as their EXIF data ask, "ignore" takes them as stored; None:
+            as the format of each set has it ("ignore" for the published benchmarks, "apply" for one's own folders and
+            tables).
     """
 
     root: Path
@@ -56,6 +60,7 @@ class DataSettings(Settings):
     report_on: Source = Source(path="test")
     image_size: Size
     training_size: Size | None = None
+    exif_orientation: ExifOrientation | None = None
 
     @field_validator("train", "select_on", "report_on", mode="before")
     @classmethod
@@ -67,6 +72,11 @@ class DataSettings(Settings):
         if self.select_on == self.report_on:
             raise ValueError(f"select_on and report_on are both {self.select_on.path!r}: a score that was searched for")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_left_to_the_format(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Sweeps are known by a hash of this: those that do not name the key keep the identity that they had before it.
+        return {key: value for key, value in write(self).items() if key != "exif_orientation" or value is not None}
 
 
 class DescriptorSettings(Settings):

@@ -129,6 +129,7 @@ class RetrievalSet:
         coordinates: metres east and north of images N×2 and of queries Q×2, where positives were made from them; else
             None.
         identities: what the queries ask for, where that has names; else None.
+        exif_orientation: how images and queries are read.
 
     Raises:
         ValueError: images or queries are missing, names repeat, or indices, panoramas, cameras or coordinates do not
@@ -143,6 +144,7 @@ class RetrievalSet:
     cameras: tuple[Indices, Indices] | None = None
     coordinates: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     identities: Identities | None = None
+    exif_orientation: ExifOrientation = "ignore"
 
     def __post_init__(self) -> None:
         if not self.images or not self.queries:
@@ -191,6 +193,7 @@ class TrainingSet:
         coordinates_N2: metres east and north of each image, or None.
         negative_metres: images at most so far from each other are no negatives.
         identities: the classes, where their names can be compared with those of other sets; else None.
+        exif_orientation: how the images are read.
 
     Raises:
         ValueError: labels, pairs or coordinates do not fit the images or the classes.
@@ -203,6 +206,7 @@ class TrainingSet:
     coordinates_N2: NDArray[np.float64] | None = None
     negative_metres: float = 25.0
     identities: Identities | None = None
+    exif_orientation: ExifOrientation = "ignore"
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.images),):

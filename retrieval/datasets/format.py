@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet
 
 SPLITS = ("train", "val", "test")
 """Names that files and folders use for the splits of a set."""
@@ -106,6 +106,8 @@ class Format:
         is_fallback: recognised only where no other format is, whatever the precedence.
         distractors: whether the images of other folders can be added to its database, and by whom.
         has_panoramas: whether `Source.panoramas` means anything.
+        exif_orientation: how its images are read unless the sweep file says otherwise: "ignore" for the published
+            benchmarks, as their code does, "apply" for formats of one's own photographs.
         class_noun: what the classes of its training images are, in the plural.
         set_names: published sets of this format, folder name → name for people.
         title_of: title of a set that was read, where it says more than `title`.
@@ -122,6 +124,7 @@ class Format:
     is_fallback: bool = False
     distractors: Distractors = Distractors.REFUSED
     has_panoramas: bool = False
+    exif_orientation: ExifOrientation = "ignore"
     class_noun: str = "classes"
     set_names: Mapping[str, str] = field(default_factory=dict)
     title_of: Callable[[RetrievalSet], str] | None = None

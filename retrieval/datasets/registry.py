@@ -1,11 +1,12 @@
 """All data set formats by name; recognising the format of a folder, and opening sets of any format."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
 from retrieval.datasets import formats
-from retrieval.datasets.base import RetrievalSet, TrainingSet
+from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet
 from retrieval.datasets.distractors import add_distractors, load_distractors
 from retrieval.datasets.format import Distractors, Format, Source
 
@@ -66,12 +67,13 @@ def signs_of(folder: Path) -> dict[str, Path]:
     return certain or signs
 
 
-def open_retrieval(root: Path, source: Source) -> RetrievalSet:
+def open_retrieval(root: Path, source: Source, exif_orientation: ExifOrientation | None = None) -> RetrievalSet:
     """Read the database and queries that `source` names.
 
     Args:
         root: the data root, which paths of the source are relative to.
         source: path, format, split and options.
+        exif_orientation: how the images are read; None: as the format has it.
 
     Raises:
         ValueError: an unknown format, options that it does not have, or what its loader refuses; one line.
@@ -79,18 +81,19 @@ def open_retrieval(root: Path, source: Source) -> RetrievalSet:
     path = root / source.path
     chosen = _choose(path, source)
     _check_options(path, chosen, source)
-    opened = chosen.queries(path, source)
+    opened = replace(chosen.queries(path, source), exif_orientation=exif_orientation or chosen.exif_orientation)
     if source.distractors is None or chosen.distractors is not Distractors.ADDED:
         return opened
     return add_distractors(opened, load_distractors(root / source.distractors))
 
 
-def open_training(root: Path, source: Source) -> TrainingSet:
+def open_training(root: Path, source: Source, exif_orientation: ExifOrientation | None = None) -> TrainingSet:
     """Read the labelled images that `source` names.
 
     Args:
         root: the data root, which paths of the source are relative to.
         source: path, format and split.
+        exif_orientation: how the images are read; None: as the format has it.
 
     Raises:
         ValueError: an unknown format, one without training images, options that only a database has, or what its
@@ -103,7 +106,7 @@ def open_training(root: Path, source: Source) -> TrainingSet:
         raise ValueError(f"{path} is no training set (format {chosen.name}: {chosen.title}); those are {others}")
     if source.distractors is not None or source.panoramas:
         raise ValueError(f"{path}: distractors and panoramas are of databases; a training set takes neither")
-    return chosen.training(path, source)
+    return replace(chosen.training(path, source), exif_orientation=exif_orientation or chosen.exif_orientation)
 
 
 def _choose(path: Path, source: Source) -> Format:

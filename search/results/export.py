@@ -22,6 +22,7 @@ from tracking.front import read_front
 from tracking.provenance import provenance
 from tracking.record import TrialRecord
 from trainables.baseline import Baseline, need_baseline
+from trainables.data import open_data
 from trainables.evaluate_trial import trial_network
 from trainables.folder import PACKED, PLAIN, TrialFolder
 from trainables.retrieval_quality import QualityEvaluator
@@ -139,7 +140,8 @@ def export(source: Source) -> Path:
         network=shape,
         classes=source.baseline.classes,
         descriptor=settings.descriptor,
-        data=settings.data,
+        # As the test images were read, whatever their format says where the bundle goes.
+        data=settings.data.model_copy(update={"exif_orientation": open_data(settings.data).report_on.exif_orientation}),
         evaluation=settings.evaluation,
     )
     files = {

@@ -167,13 +167,16 @@ def compare_descriptors(describe: Describe, network: nn.Module, images_NCHW: Ten
 
 
 def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
-    settings = card.data if data is None else card.data.model_copy(update={"root": data.resolve()})
+    # Bundles of the time before the key existed were scored without turning a picture.
+    read = {"exif_orientation": card.data.exif_orientation or "ignore"}
+    settings = card.data.model_copy(update=read if data is None else {**read, "root": data.resolve()})
     with input_is_checked():
         sets = open_data(settings)
     expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
     session = open_session(bundle / "model.onnx", threads=available_threads())
     batch_size, index = card.evaluation.batch_size, card.evaluation.index
-    measured = evaluate(describe_in(session), sets.report_on, sets.reader, batch_size=batch_size, index=index).map
+    reader = sets.reader_of(sets.report_on)
+    measured = evaluate(describe_in(session), sets.report_on, reader, batch_size=batch_size, index=index).map
     if not abs(measured - expected) <= MAP_TOLERANCE:
         raise BundleBrokenError(
             f"test mAP is {measured:.4f}, the bundle says {expected:.4f}: they differ by more than {MAP_TOLERANCE}"

@@ -76,4 +76,5 @@ FORMAT = Format(
     training=Reading(_load_training),
     is_fallback=True,  # other formats keep their images in folders, too
     distractors=Distractors.ADDED,
+    exif_orientation="apply",
 )

@@ -166,4 +166,5 @@ FORMAT = Format(
     training=Reading(_load_training, "train", _splits),
     precedence=70,
     distractors=Distractors.ADDED,
+    exif_orientation="apply",
 )

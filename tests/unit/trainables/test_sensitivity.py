@@ -62,7 +62,7 @@ def test_a_measured_group_equals_cutting_it_by_hand(tiny_settings, tiny_baseline
     found = measure_group(settings, baseline, GROUP, PROBE, CPU)
     for point in found.points:
         small = deliver(cut_by_hand(settings, baseline, GROUP, point.kept), settings, data, CPU)
-        assert point.quality == evaluate(describe_with(small, CPU), data.select_on, data.reader).map
+        assert point.quality == evaluate(describe_with(small, CPU), data.select_on, data.reader_of(data.select_on)).map
         assert point.macs_saved == dense_macs - count_macs(small, example)
     assert [point.kept for point in found.points] == [96, 64, 32]
     assert found.width == 128
