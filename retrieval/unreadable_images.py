@@ -15,6 +15,8 @@ from retrieval.text import name_few, one_line
 # an error below, and damaged EXIF data do not change the picture.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
+MISSING = "missing"
+"""The reason of a file that is not there."""
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -72,7 +74,7 @@ def _check_pixels(size: tuple[int, int]) -> None:
 def _reason(path: Path, error: Exception) -> str:
     """Return, in a few words on one line, why a file cannot be read."""
     if isinstance(error, FileNotFoundError):
-        return "missing"
+        return MISSING
     if isinstance(error, _TOO_LARGE):
         exceeded = one_line(error).partition(",")[0].lower()  # Pillow goes on with a suspicion of an attack
         return f"too many pixels for Pillow: {exceeded}; a smaller copy would be right"

@@ -13,6 +13,7 @@ import numpy as np
 
 from retrieval.boxes import check_boxes
 from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet, fingerprint
+from retrieval.datasets.find_sets import OpenedSet, open_source
 from retrieval.datasets.finding import Finding
 from retrieval.datasets.ground_truth import judge_ground_truth
 from retrieval.datasets.image_contents import ImageContents
@@ -133,6 +134,20 @@ def open_data(settings: DataSettings) -> SweepData:
         if training_size == settings.image_size
         else ImageReader(training_size, exif_orientation=train.exif_orientation),
     )
+
+
+def open_sources(settings: DataSettings) -> list[OpenedSet]:
+    """Open the three sets of a sweep one by one, to check them: what one refuses does not hide the others.
+
+    Args:
+        settings: of the sweep.
+    """
+    sources = (
+        ("train", "train", settings.train),
+        ("select_on", "val", settings.select_on),
+        ("report_on", "test", settings.report_on),
+    )
+    return [open_source(settings.root, key, role, source, settings.exif_orientation) for key, role, source in sources]
 
 
 def judge_data(data: SweepData) -> list[Finding]:

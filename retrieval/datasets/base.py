@@ -14,6 +14,7 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.datasets.left_out import LeftOut
 from retrieval.text import name_few
 
 Box = tuple[float, float, float, float]
@@ -53,11 +54,13 @@ class Images(Sequence[Path]):
     Attributes:
         root: the folder.
         names: POSIX names below it.
+        left_out: what lies beside them and is no part of the set.
     """
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
+    def __init__(self, root: Path, names: Sequence[str], left_out: LeftOut | None = None) -> None:
         self.root = root
         self.names = tuple(names)
+        self.left_out = left_out or LeftOut()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -130,6 +133,7 @@ class RetrievalSet:
             None.
         identities: what the queries ask for, where that has names; else None.
         exif_orientation: how images and queries are read.
+        left_out: files that lie where the set was read and are no part of it.
 
     Raises:
         ValueError: images or queries are missing, names repeat, or indices, panoramas, cameras or coordinates do not
@@ -145,6 +149,7 @@ class RetrievalSet:
     coordinates: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     identities: Identities | None = None
     exif_orientation: ExifOrientation = "ignore"
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
         if not self.images or not self.queries:
@@ -194,6 +199,7 @@ class TrainingSet:
         negative_metres: images at most so far from each other are no negatives.
         identities: the classes, where their names can be compared with those of other sets; else None.
         exif_orientation: how the images are read.
+        left_out: files that lie where the set was read and are no part of it.
 
     Raises:
         ValueError: labels, pairs or coordinates do not fit the images or the classes.
@@ -207,6 +213,7 @@ class TrainingSet:
     negative_metres: float = 25.0
     identities: Identities | None = None
     exif_orientation: ExifOrientation = "ignore"
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
         if self.labels.shape != (len(self.images),):

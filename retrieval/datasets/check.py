@@ -1,213 +1,275 @@
-"""The lines that `check-data` prints about a folder: its data sets, their counts, and every unreadable file."""
+"""What `check-data` finds out about data sets: their counts, doubts, faults, and what a sweep does with them."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
 
-from retrieval.datasets.base import Images, RetrievalSet, TrainingSet
-from retrieval.datasets.distractors import find_flickr, find_revisitop, load_flickr100k, load_revisitop1m
-from retrieval.datasets.format import Format, Source
+from retrieval.boxes import check_boxes
+from retrieval.datasets.base import ExifOrientation, Images, Protocol, RetrievalSet, TrainingSet
+from retrieval.datasets.find_sets import OpenedSet
+from retrieval.datasets.finding import Finding
+from retrieval.datasets.ground_truth import judge_ground_truth
+from retrieval.datasets.image_contents import ImageContents
+from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.missing import MissingImagesError
-from retrieval.datasets.registry import FORMATS, open_retrieval, open_training, recognise, signs_of
-from retrieval.images import UnreadableImagesError, read_image
+from retrieval.image_headers import ImageHeader, read_header
+from retrieval.images import read_image
+from retrieval.text import printable
+from retrieval.unreadable_images import MISSING, UnreadableImagesError
 
 _AT_A_TIME = 256  # images handed out to the threads: all of a million would be as many tasks in memory
-_DEPTH = 3  # data sets lie in <root>/test/<name> at most
-_SET_NAMES = {folder: name for known in FORMATS.values() for folder, name in known.set_names.items()}
-_Loader = Callable[[Path], Images]
-_DISTRACTORS: tuple[tuple[str, Callable[[Path], Path | None], _Loader], ...] = (
-    ("a million distractors", find_revisitop, load_revisitop1m),
-    ("Flickr100k distractors", find_flickr, load_flickr100k),
-)
+
+ShowProgress = Callable[[int, int], None]
+"""A function that is called with how many images are done, and of how many."""
+Bars = Callable[[str], AbstractContextManager[ShowProgress]]
+"""A function from what is being done to a progress bar: `partial(search.terminal.progress_bar, console)`."""
+Result = TypeVar("Result")
+
+_RULES: dict[Protocol, str] = {
+    "classic": "mAP by the trapezoid rule over the queries that have an answer; junk is taken out of the ranking",
+    "revisited": "mAP and mP@1, 5, 10 of the Easy, Medium and Hard protocols; junk is taken out of the ranking",
+    "market": "mAP by the trapezoid rule over all queries, CMC@1, 5, 10; images of the query's identity by its own "
+    "camera are taken out of the ranking",
+    "places": "recall@1, 5, 10, 20 over all queries; what is at most 25 m away is an answer",
+}
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """One row of the table of counts.
+
+    Attributes:
+        name: folder and split, or the role that a sweep gives the set.
+        title: name and format, for people.
+        counts: how many images, queries, positives, junk, classes, pairs, …; empty for a set that was refused.
+        treatment: what a sweep does with it.
+        left_out: the files that lie there and are no part of it, with reasons; "" for none.
+    """
+
+    name: str
+    title: str
+    counts: dict[str, int]
+    treatment: str
+    left_out: str = ""
 
 
 @dataclass
-class _Seen:
-    """The results of a check so far.
+class DataCheck:
+    """The result of a check.
 
     Attributes:
-        images: to read, each once, in the order in which data sets list them.
-        missing: images that are not there.
-        refused: number of data sets that their loaders refused.
+        sets: a row each.
+        images: number of different image files.
+        warnings: doubts, a line each.
+        errors: faults, a line each, under what they are faults of, in the singular.
     """
 
-    # Texts, not paths: a million paths would take most of a gigabyte.
-    images: dict[str, None] = field(default_factory=dict)
-    missing: dict[str, None] = field(default_factory=dict)
-    refused: int = 0
+    sets: list[SetSummary] = field(default_factory=list)
+    images: int = 0
+    warnings: list[str] = field(default_factory=list)
+    errors: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, images: Iterable[Path]) -> None:
-        """Add images to read, each once however many data sets hold it."""
-        self.images.update((str(path), None) for path in images)
+    def add_error(self, kind: str, line: str) -> None:
+        """Add a fault of some kind: "unreadable image"."""
+        self.errors.setdefault(kind, []).append(line)
 
-    def refuse(self, error: ValueError) -> str:
-        """Count a data set that cannot be opened, and return the line that says why."""
-        self.refused += 1
-        if isinstance(error, MissingImagesError):
-            self.missing.update((str(path), None) for path in error.paths)
-            self.add(error.there)
-        return f"refused: {error}"
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Add doubts and faults of a ground truth."""
+        for finding in findings:
+            if finding.is_error:
+                self.add_error("ground truth of no use", finding.text)
+            else:
+                self.warnings.append(finding.text)
+
+    @property
+    def summary(self) -> str:
+        """The faults counted, as `7 unreadable images, 1 refused data set`; "" where there are none."""
+        return ", ".join(f"{len(lines)} {_plural(kind, len(lines))}" for kind, lines in self.errors.items())
 
 
-def describe_data(
-    folder: Path, progress: Callable[[int, int], None] = lambda done, total: None, *, threads: int = 1
-) -> Iterator[str]:
-    """Yield lines that name each data set in `folder` and count what it holds, then one a file that is not sound.
+def check_sets(sets: Sequence[OpenedSet], bars: Bars, *, threads: int = 1, decode: bool = True) -> DataCheck:
+    """Check data sets that were opened: what is quick to know first, and the pixels last.
 
     Args:
-        folder: a data set, or folders with some.
-        progress: called after each image that was read, with their number so far and in all.
+        sets: as `retrieval.datasets.find_sets` gives them.
+        bars: show how far the images are.
         threads: threads that read images.
-
-    Raises:
-        ValueError: the folder holds nothing that is known; or, after the last line, a data set was refused, or an
-            image is missing or unreadable; one line.
+        decode: whether every image is decoded; otherwise damage behind its header is not seen.
     """
-    if not folder.is_dir():
-        raise ValueError(f"data folder {folder} does not exist")
-    seen = _Seen()
-    data_sets = list(find_data_sets(folder))
-    if not data_sets:
-        recognise(folder)  # raises, and says what is known
-    for path in data_sets:
-        where = path.relative_to(folder).as_posix()
-        for line in _describe_set(path, seen):
-            yield f"{folder if where == '.' else where}: {line}"
-    unreadable = 0
-    for image in _unreadable(list(seen.images), progress, threads):
-        if os.path.isfile(image):
-            unreadable += 1
-            yield f"unreadable: {_shown(image)}"
-        else:
-            seen.missing[image] = None
-    yield from (f"missing: {_shown(image)}" for image in seen.missing)
-    if unreadable or seen.missing or seen.refused:
-        raise ValueError(f"{folder}: {_count_faults(unreadable, len(seen.missing), seen.refused)}; named above")
-    yield f"{len(seen.images)} images read: all are sound"
+    check = DataCheck()
+    images: dict[str, ExifOrientation] = {}
+    for each in sets:
+        if isinstance(each.opened, ValueError):
+            check.add_error("refused data set", f"{each.name}: {each.opened}")
+        images.update((str(path), _orientation_of(each)) for path in _images_of(each))
+    # A set that lists what is not there is refused for it; each such image is named as well.
+    missing = dict.fromkeys(str(path) for each in sets for path in _missing_of(each))
+    paths = [path for path in images if path not in missing]
+    headers = _read_headers(paths, bars, threads)
+    unreadable = {path: why for path, why in headers.items() if isinstance(why, str)}
+    check.add_findings(_judge(sets, threads))
+    if decode:
+        sound = [path for path in paths if path not in unreadable]
+        unreadable |= _decode(sound, bars, threads)
+    missing |= dict.fromkeys(path for path, why in unreadable.items() if why == MISSING)
+    for path, why in unreadable.items():
+        if why != MISSING:
+            check.add_error("unreadable image", f"unreadable: {printable(path)}: {why}")
+    for path in missing:
+        check.add_error("missing image", f"missing: {printable(path)}")
+    for each in sets:
+        check.sets.append(_summarise(each, headers))
+        for line in _misfits(each):
+            check.add_error("set with boxes that do not fit", line)
+    check.images = len(paths)
+    return check
 
 
-def find_data_sets(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Yield the folders at most `depth` below `folder` that hold a data set or distractors, none within another."""
-    if _distractors_of(folder) or signs_of(folder):
-        yield folder
-    elif depth:
-        for child in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            yield from find_data_sets(child, depth - 1)
+def _images_of(each: OpenedSet) -> Iterator[Path]:
+    match each.opened:
+        case RetrievalSet() as ranked:
+            yield from ranked.images
+            yield from (query.path for query in ranked.queries)
+        case TrainingSet() as train:
+            yield from train.images
+        case Images() as distractors:
+            yield from distractors
+        case MissingImagesError() as refused:
+            yield from refused.there
 
 
-def _distractors_of(path: Path) -> tuple[str, Path, _Loader] | None:
-    signs = ((title, sign(path), load) for title, sign, load in _DISTRACTORS)
-    return next(((title, sign, load) for title, sign, load in signs if sign is not None), None)
+def _missing_of(each: OpenedSet) -> Sequence[Path]:
+    return each.opened.paths if isinstance(each.opened, MissingImagesError) else ()
 
 
-def _describe_set(path: Path, seen: _Seen) -> Iterator[str]:
-    distractors = _distractors_of(path)
-    if distractors is not None:
-        yield from _describe_distractors(path, *distractors, seen)
-        return
-    for name, sign in signs_of(path).items():
-        yield from _describe_format(path, sign, FORMATS[name], seen)
+def _orientation_of(each: OpenedSet) -> ExifOrientation:
+    return each.opened.exif_orientation if isinstance(each.opened, RetrievalSet | TrainingSet) else "ignore"
 
 
-def _describe_distractors(path: Path, title: str, sign: Path, load: _Loader, seen: _Seen) -> Iterator[str]:
-    yield _titled(title, path, sign)
-    try:
-        images = load(path)
-    except ValueError as error:
-        yield seen.refuse(error)
-    else:
-        seen.add(images)
-        yield f"{len(images)} images"
+def _judge(sets: Sequence[OpenedSet], threads: int) -> Iterator[Finding]:
+    """Yield what is wrong with each ground truth, and what the splits of a set share."""
+    usable = [each for each in sets if isinstance(each.opened, RetrievalSet | TrainingSet)]
+    contents = ImageContents.of((path for each in usable for path in _images_of(each)), threads=threads)
+    for each in usable:
+        if isinstance(each.opened, RetrievalSet):
+            yield from judge_ground_truth(each.opened, contents)
+    for first, second in combinations(usable, 2):
+        if first.family == second.family:
+            yield from _shared(first, second, contents)
 
 
-def _describe_format(path: Path, sign: Path, known: Format, seen: _Seen) -> Iterator[str]:
-    title, lines = known.title, []
-    try:
-        sources = list(_sources(path, known))
-    except ValueError as error:
-        sources = []
-        lines.append(seen.refuse(error))
-    for source in sources:
-        split = f"{source.split}: " if source.split else ""
+def _shared(first: OpenedSet, second: OpenedSet, contents: ImageContents) -> Iterator[Finding]:
+    by_role = {each.role: each.opened for each in (first, second)}
+    train, val, test = (by_role.get(role) for role in ("train", "val", "test"))
+    if isinstance(train, TrainingSet):
+        for ranked in (val, test):
+            if isinstance(ranked, RetrievalSet):
+                yield from find_training_leaks(train, ranked, contents)
+    if isinstance(val, RetrievalSet) and isinstance(test, RetrievalSet):
+        yield from find_selection_leaks(val, test, contents)
+
+
+def _misfits(each: OpenedSet) -> Iterator[str]:
+    if isinstance(each.opened, RetrievalSet):
         try:
-            opened = open_training(path, source) if _is_training(source, known) else open_retrieval(path, source)
+            check_boxes(each.opened)
         except ValueError as error:
-            lines.append(split + seen.refuse(error))
-            continue
-        seen.add(opened.images)
-        if isinstance(opened, TrainingSet):
-            lines.append(split + _count_training(opened, known.class_noun))
-            continue
-        seen.add(query.path for query in opened.queries)
-        lines.append(split + _count_queries(opened))
-        title = known.title_of(opened) if known.title_of else title
-    yield from (_titled(title, path, sign), *lines)
+            yield f"{each.name}: {error}"
 
 
-def _sources(path: Path, known: Format) -> Iterator[Source]:
-    """Yield a source for each split that the set has, else one for all of it."""
-    splits = {split for reading in (known.queries, known.training) if reading for split in reading.splits(path)}
-    for split in sorted(splits, key=lambda split: (not split.startswith("train"), split)) or [""]:
-        yield known.complete(path, Source(format=known.name, split=split or None))
+def _read_headers(paths: Sequence[str], bars: Bars, threads: int) -> dict[str, ImageHeader | str]:
+    """Return the header of each image, or why it has none."""
+
+    def read(path: str) -> ImageHeader | str:
+        try:
+            return read_header(Path(path), "ignore")
+        except UnreadableImagesError as error:
+            return error.reasons[Path(path)]
+
+    return dict(_each(read, paths, "reading the headers", bars, threads))
 
 
-def _is_training(source: Source, known: Format) -> bool:
-    """Return whether a source is read to train on: splits named `train…`, and class folders, which have no splits."""
-    return known.training is not None and (source.split is None or source.split.startswith("train"))
+def _decode(paths: Sequence[str], bars: Bars, threads: int) -> dict[str, str]:
+    """Return the images that cannot be decoded, with the reasons."""
+
+    def read(path: str) -> str | None:
+        try:
+            read_image(Path(path), size=None)
+        except UnreadableImagesError as error:
+            return error.reasons[Path(path)]
+        return None
+
+    read_all = _each(read, paths, "reading every image once", bars, threads)
+    return {path: why for path, why in read_all if why is not None}
 
 
-def _titled(title: str, path: Path, sign: Path) -> str:
-    known = _SET_NAMES.get(path.resolve().name)
-    shown = sign.name if sign == path else sign.relative_to(path).as_posix()
-    return f"{known}, {title} ({shown})" if known else f"{title} ({shown})"
+def _each(
+    read: Callable[[str], Result], paths: Sequence[str], what: str, bars: Bars, threads: int
+) -> Iterator[tuple[str, Result]]:
+    with bars(what) as show, ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), _AT_A_TIME):
+            some = paths[start : start + _AT_A_TIME]
+            for done, result in enumerate(pool.map(read, some), start=start):
+                yield paths[done], result
+                show(done + 1, len(paths))
 
 
-def _count_training(training_set: TrainingSet, classes: str) -> str:
-    counted = f"{len(training_set.images)} training images of {len(training_set.classes)} {classes}"
-    return counted if training_set.pairs_P2 is None else f"{counted}, {len(training_set.pairs_P2)} pairs"
+# The table ----------------------------------------------------------------------------------------------------------
 
 
-def _count_queries(retrieval_set: RetrievalSet) -> str:
-    queries = retrieval_set.queries
-    hard = sum(query.hard.size for query in queries)
-    alone = sum(not query.positives.size for query in queries)
-    parts = [
-        f"{len(retrieval_set.images)} images",
-        f"{len(queries)} queries" + (f" ({alone} without positives)" if alone else ""),
-        f"{sum(query.positives.size for query in queries)} positives" + (f" ({hard} of them hard)" if hard else ""),
-        f"{sum(query.junk.size for query in queries)} junk",
-    ]
-    return f"{retrieval_set.protocol} protocol, {', '.join(parts)}"
+def _summarise(each: OpenedSet, headers: dict[str, ImageHeader | str]) -> SetSummary:
+    match each.opened:
+        case RetrievalSet() as ranked:
+            counts, treatment, left_out = _count_queries(ranked), _RULES[ranked.protocol], str(ranked.left_out)
+        case TrainingSet() as train:
+            counts, left_out = _count_training(train, each.class_noun), str(train.left_out)
+            treatment = f"trained on, {each.class_noun} for labels" + (
+                ", pairs as listed" if train.pairs_P2 is not None else ""
+            )
+        case Images() as distractors:
+            counts, left_out = {"images": len(distractors)}, str(distractors.left_out)
+            treatment = "added to a database as wrong answers, where [data] names it"
+        case _:
+            return SetSummary(each.name, each.title, {}, "refused")
+    turned = _count_turned(each, headers)
+    return SetSummary(each.name, each.title, counts, f"{treatment}{turned}", left_out)
 
 
-def _unreadable(images: list[str], progress: Callable[[int, int], None], threads: int) -> Iterator[str]:
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(images), _AT_A_TIME):
-            some = images[start : start + _AT_A_TIME]
-            for number, is_sound in enumerate(pool.map(_is_sound, some), start=start):
-                if not is_sound:
-                    yield images[number]
-                progress(number + 1, len(images))
+def _count_turned(each: OpenedSet, headers: dict[str, ImageHeader | str]) -> str:
+    read = (headers.get(str(path)) for path in _images_of(each))
+    turned = sum(isinstance(header, ImageHeader) and header.orientation != 1 for header in read)
+    if not turned:
+        return ""
+    applied = "applied" if _orientation_of(each) == "apply" else "ignored, as in the published code"
+    return f"; the EXIF orientation of {turned} images is {applied}"
 
 
-def _is_sound(image: str) -> bool:
-    # Opening what is there and no file, a pipe, would wait for ever.
-    if not os.path.isfile(image):
-        return False
-    try:
-        read_image(Path(image), size=None)
-    except UnreadableImagesError:
-        return False
-    return True
+def _count_training(train: TrainingSet, classes: str) -> dict[str, int]:
+    counts = {"images": len(train.images), classes: len(train.classes)}
+    return counts if train.pairs_P2 is None else {**counts, "pairs": len(train.pairs_P2)}
 
 
-def _shown(image: str) -> str:
-    """Return a path on one line, as any terminal can show it: names on disk are bytes."""
-    return image if image.isprintable() else ascii(image)
+def _count_queries(ranked: RetrievalSet) -> dict[str, int]:
+    queries = ranked.queries
+    counts = {
+        "images": len(ranked.images),
+        "queries": len(queries),
+        "without an answer": sum(not query.positives.size for query in queries),
+        "positives": sum(query.positives.size for query in queries),
+        "hard": sum(query.hard.size for query in queries),
+        "junk": sum(query.junk.size for query in queries),
+        "boxes": sum(query.box is not None for query in queries),
+    }
+    always = ("images", "queries", "positives", "junk")
+    return {name: count for name, count in counts.items() if count or name in always}
 
 
-def _count_faults(unreadable: int, missing: int, refused: int) -> str:
-    counted = ((unreadable, "unreadable image"), (missing, "missing image"), (refused, "refused data set"))
-    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counted if count)
+def _plural(noun: str, count: int) -> str:
+    if count == 1 or " of " in noun:
+        return noun
+    head, space, rest = noun.partition(" with ")
+    return f"{head}s{space}{rest}"

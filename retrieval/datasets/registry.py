@@ -79,7 +79,7 @@ def open_retrieval(root: Path, source: Source, exif_orientation: ExifOrientation
         ValueError: an unknown format, options that it does not have, or what its loader refuses; one line.
     """
     path = root / source.path
-    chosen = _choose(path, source)
+    chosen = choose_format(path, source)
     _check_options(path, chosen, source)
     opened = replace(chosen.queries(path, source), exif_orientation=exif_orientation or chosen.exif_orientation)
     if source.distractors is None or chosen.distractors is not Distractors.ADDED:
@@ -100,7 +100,7 @@ def open_training(root: Path, source: Source, exif_orientation: ExifOrientation 
             loader refuses; one line.
     """
     path = root / source.path
-    chosen = _choose(path, source)
+    chosen = choose_format(path, source)
     if chosen.training is None:
         others = ", ".join(each for each, known in FORMATS.items() if known.training is not None)
         raise ValueError(f"{path} is no training set (format {chosen.name}: {chosen.title}); those are {others}")
@@ -109,7 +109,12 @@ def open_training(root: Path, source: Source, exif_orientation: ExifOrientation 
     return replace(chosen.training(path, source), exif_orientation=exif_orientation or chosen.exif_orientation)
 
 
-def _choose(path: Path, source: Source) -> Format:
+def choose_format(path: Path, source: Source) -> Format:
+    """Return the format that a source names, or that its folder is recognised as.
+
+    Raises:
+        ValueError: nothing is there, or nothing that is known; one line.
+    """
     name = source.format if source.format is not None else recognise(path)
     if name not in FORMATS:
         raise ValueError(f"{path}: unknown format {name!r}; known are {', '.join(FORMATS)}")

@@ -1,11 +1,13 @@
 """Run in a copy of the tree to which a format was added: prints what the product says of a set in it."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from retrieval.datasets.check import describe_data
+from retrieval.datasets.check import check_sets
+from retrieval.datasets.find_sets import open_all
 from retrieval.datasets.format import Source
 from retrieval.datasets.registry import FORMATS, open_retrieval, open_training, recognise
 
@@ -19,4 +21,6 @@ print(*FORMATS)
 print(recognise(root))
 print(open_retrieval(Path("data"), Source(path="flowers")).queries[2].positives.tolist())
 print(open_training(Path("data"), Source(path="flowers", format="label_csv")).classes)
-print(*describe_data(Path("data")), sep="\n")
+checked = check_sets(open_all(Path("data")), lambda what: nullcontext(lambda done, total: None))
+print(*(f"{row.name}: {row.title}, {row.counts}" for row in checked.sets), sep="\n")
+print(checked.images, checked.errors)

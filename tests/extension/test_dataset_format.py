@@ -12,7 +12,6 @@ def test_a_format_is_its_file(copy) -> None:
         "label_csv",
         "[3]",
         "('rose', 'tulip')",
-        "flowers: Flowers, labels in a CSV file (labels.csv)",
-        "flowers: 4 training images of 2 labels",
-        "4 images read: all are sound",
+        "flowers: Flowers, labels in a CSV file (labels.csv), {'images': 4, 'labels': 2}",
+        "4 {}",
     ]

@@ -107,6 +107,17 @@ def test_unreadable_images_are_named_and_counted(tiny_sweep, own_data, tmp_path,
     assert "2 unreadable images" in refused("check-data", own_data)
 
 
+@pytest.mark.parametrize("command", ["sweep", "dry run", "train"])
+def test_a_test_set_that_is_a_copy_of_the_validation_set(tiny_sweep, own_data, tmp_path, refused, command):
+    shutil.rmtree(own_data / "test")
+    shutil.copytree(own_data / "val", own_data / "test")
+    storage, baselines = ("--storage", tmp_path / "sweep"), ("--baselines", tmp_path / "baselines")
+    more = {"sweep": storage, "dry run": (*storage, "--dry-run"), "train": baselines}[command]
+    line = refused(command.split()[0].replace("dry", "sweep"), tiny_sweep, "--data", own_data, *more)
+    assert "8 of its 8 query images are in select_on (val)" in line
+    assert "1 ground truth of no use" in refused("check-data", tiny_sweep, "--data", own_data)
+
+
 @pytest.mark.parametrize("weights", ["none.safetensors", "imagenet"])
 def test_weights_that_are_not_there(tiny_sweep, tmp_path, refused, weights):
     text = tiny_sweep.read_text().replace('name = "mini_resnet"', f'name = "mini_resnet"\nweights = "{weights}"')
