@@ -252,9 +252,8 @@ def _train(settings: TrialSettings, folder: Path, device: torch.device) -> Itera
         start = time.perf_counter()
         loss = training.train_epoch()
         describe = describe_with(training.network, device)
-        scores = evaluate(
-            describe, data.select_on, data.reader_of(data.select_on), batch_size=settings.evaluation.batch_size
-        )
+        reader = data.reader_of(data.select_on)
+        scores = evaluate(describe, data.select_on, reader, batch_size=settings.evaluation.batch_size)
         seconds = time.perf_counter() - start
         curve.append(EpochPoint(epoch=training.epoch, loss=loss, map=scores.map, seconds=seconds))
         yield curve[-1]

@@ -121,8 +121,7 @@ def open_data(settings: DataSettings) -> SweepData:
     for each in (select_on, report_on):
         check_boxes(each)
     readers: dict[ExifOrientation, ImageReader] = {
-        treatment: ImageReader(settings.image_size, exif_orientation=treatment)
-        for treatment in get_args(ExifOrientation)
+        each: ImageReader(settings.image_size, exif_orientation=each) for each in get_args(ExifOrientation)
     }
     training_size = settings.training_size or settings.image_size
     return SweepData(

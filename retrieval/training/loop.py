@@ -7,6 +7,7 @@ so a training that was interrupted between epochs goes on exactly as if it had n
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -132,7 +133,9 @@ def train_epoch(
     """Train on the batches of one epoch with a step of the learning rate after each; return the mean loss.
 
     Images of one size pass the network together; where sizes differ, each BatchNorm that is not frozen sees one size
-    at a time. (Radenović et al., TPAMI 2018, pass tuples image by image, BatchNorm frozen: the same numbers.)
+    at a time. (Radenović et al., TPAMI 2018, pass tuples image by image, BatchNorm frozen: the same numbers.) One image
+    alone of its size may be so small that a BatchNorm would see a single value a channel, which has no variance: there
+    it uses its running statistics, as in evaluation.
 
     Args:
         network: trained in place.
@@ -153,7 +156,8 @@ def train_epoch(
             norm.eval()
     losses = []
     for batch in batches:
-        outputs = batch.through(partial(loss.outputs, network), device)
+        with _single_values_spared(network):
+            outputs = batch.through(partial(loss.outputs, network), device)
         value = loss(*outputs, batch.labels_N.to(device))
         if penalty is not None:
             value = value + penalty()
@@ -184,8 +188,9 @@ def recalibrate_batchnorm_(network: nn.Module, batches: Iterable[Batch], device:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches, not an exponential one
     network.train()
-    for batch in batches:
-        network(_of_one_size(batch.stacks).to(device))
+    with _single_values_spared(network):
+        for batch in batches:
+            network(_of_one_size(batch.stacks).to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
@@ -197,6 +202,30 @@ def _of_one_size(stacks: Sequence[Tensor]) -> Tensor:
     return torch.cat(
         [each if each.shape[-2:] == size else F.interpolate(each, size, mode="bilinear") for each in stacks]
     )
+
+
+@contextmanager
+def _single_values_spared(network: nn.Module) -> Iterator[None]:
+    """Let every BatchNorm that trains pass a single value a channel through its running statistics.
+
+    torch refuses to take the variance of one value; a lone small image in a batch of others would end the training.
+    """
+    training = [norm for norm in _norms(network) if norm.training]
+    handles = [norm.register_forward_pre_hook(_rest_on_single_values) for norm in training]
+    handles += [norm.register_forward_hook(_train_again) for norm in training]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _rest_on_single_values(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    norm.train(inputs[0].numel() > inputs[0].shape[1])
+
+
+def _train_again(norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    norm.train()
 
 
 def _norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:

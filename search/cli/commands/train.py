@@ -23,6 +23,7 @@ def train(
     import torch
 
     from retrieval.networks.weights import published_weights
+    from search.build import check_images_fit
     from search.config import load_config
     from search.data_check import check_ground_truth
     from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
@@ -31,8 +32,10 @@ def train(
 
     baselines_dir = baselines.resolve()
     with input_is_checked():
-        settings = load_config(file, data=data, overrides=overrides or ()).trial_settings
+        config = load_config(file, data=data, overrides=overrides or ())
+        settings = config.trial_settings
         dense_groups(settings)  # a network that cannot be pruned is not worth training
+        check_images_fit(config)
         data_sets = open_data(settings.data)
         for warning in check_ground_truth(data_sets):
             typer.echo(f"warning: {warning}")
