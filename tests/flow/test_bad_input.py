@@ -7,6 +7,7 @@ import warnings
 from unittest.mock import patch
 
 import pytest
+from PIL import Image
 
 from search.__main__ import main
 
@@ -137,6 +138,36 @@ def test_train_checks_its_images_too(tiny_sweep, own_data, tmp_path, refused):
     victim.write_bytes(b"")
     line = refused("train", tiny_sweep, "--data", own_data, "--baselines", tmp_path / "baselines")
     assert "1 unreadable image" in line
+
+
+@pytest.mark.parametrize("command", ["sweep", "train"])
+def test_boxes_of_images_that_were_stored_smaller(tiny_sweep, own_data, tmp_path, refused, command):
+    for path in (own_data / "test" / "jpg").iterdir():
+        with Image.open(path) as image:
+            image.resize((image.width // 2, image.height // 2)).save(path)
+    folder = {"sweep": "--storage", "train": "--baselines"}[command]
+    line = refused(command, tiny_sweep, "--data", own_data, folder, tmp_path / "out")
+    assert "query boxes do not fit their images" in line
+    assert "was the image resized or turned after the boxes were drawn?" in line
+
+
+@pytest.mark.parametrize("command", ["sweep", "train"])
+def test_an_image_that_the_network_cannot_take(tiny_sweep, own_data, tmp_path, refused, command):
+    tiny_sweep.write_text(tiny_sweep.read_text().replace("mini_resnet", "alexnet"))
+    strip = sorted((own_data / "train").iterdir())[0] / "strip.jpg"
+    Image.new("RGB", (2000, 3)).save(strip)
+    folder = {"sweep": "--storage", "train": "--baselines"}[command]
+    line = refused(command, tiny_sweep, "--data", own_data, folder, tmp_path / "out")
+    assert "1 image is too small for the network" in line
+    assert f"{strip.parent.name}/strip.jpg (2000 × 3" in line
+
+
+def test_a_picture_above_the_limit_of_pixels(tiny_sweep, own_data, tmp_path, refused, monkeypatch):
+    Image.new("RGB", (200, 100)).save(sorted((own_data / "train").iterdir())[0] / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 19_000)
+    line = refused("train", tiny_sweep, "--data", own_data, "--baselines", tmp_path / "out")
+    assert "large.png (too many pixels for Pillow: " in line
+    assert "19000" in line
 
 
 def test_a_storage_with_something_else_in_it(tiny_sweep, tmp_path, refused):

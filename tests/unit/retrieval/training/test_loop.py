@@ -154,3 +154,54 @@ def test_a_penalty_is_added_at_every_step(training_set):
         )
 
     assert mean_loss(lambda: torch.tensor(3.0)) == pytest.approx(mean_loss(None) + 3.0, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def with_an_icon(tmp_path_factory):
+    """Seven images of one size, and one of 16 pixels, whose feature map has a single position."""
+    root, rng = tmp_path_factory.mktemp("icon"), np.random.default_rng(0)
+    for i in range(8):
+        side = 16 if i == 3 else 64
+        folder = root / f"class_{i // 4}"
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return load_folder_per_class(root)
+
+
+@pytest.mark.parametrize("classes", [None, 2])  # with a classifier there is a BatchNorm behind the pooling, too
+def test_a_lone_image_with_a_single_value_a_channel_is_trained_on_and_leaves_the_statistics(with_an_icon, classes):
+    torch.manual_seed(0)
+    network = build_network("mini_resnet", descriptor_size=16 if classes is None else None, classes=classes)
+    norm = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+    seen = []
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(tuple(inputs[0].shape)))
+    size = 16 if classes is None else descriptor_size_of(network)
+    loss = CosineSoftmax(2, size)
+    optimizer, rates = optimizer_of(network, loss)
+    train_epoch(network, loss, batches(with_an_icon, batch_size=8).epoch(0), optimizer, rates, CPU)
+    assert (1, *seen[0][1:2], 1, 1) in seen, "the icon must pass as a single value"
+    assert norm.num_batches_tracked == 1
+    assert all(module.training for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    assert not norm._forward_pre_hooks
+
+
+def descriptor_size_of(network: nn.Module) -> int:
+    with torch.no_grad():
+        return network.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+
+
+def test_a_training_frozen_in_its_statistics_stays_frozen_beside_an_icon(with_an_icon):
+    network, loss = build_network("mini_resnet", descriptor_size=16), CosineSoftmax(2, 16)
+    optimizer, rates = optimizer_of(network, loss)
+    steps = batches(with_an_icon, batch_size=8).epoch(0)
+    train_epoch(network, loss, steps, optimizer, rates, CPU, freeze_batchnorm=True)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(norm.num_batches_tracked == 0 and not norm.training for norm in norms)
+
+
+def test_recalibration_on_icons_alone_ends_in_time(tmp_path):
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (16, 16), (9, 80, 200)).save(tmp_path / "one" / "icon.png")
+    network = build_network("mini_resnet")
+    recalibrate_batchnorm_(network, batches(load_folder_per_class(tmp_path)).epoch(0), CPU)
+    assert all(parameter.isfinite().all() for parameter in network.state_dict().values())

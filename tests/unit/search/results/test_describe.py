@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from retrieval.descriptors.files import read_parquet
 from retrieval.images import UnreadableImagesError
@@ -69,3 +70,44 @@ def test_what_cannot_be_described_is_refused(bundle, tiny_data, tmp_path):
         plan_description(bundle, tmp_path, tmp_path / "out", "float32")
     with pytest.raises(ValueError, match="is no bundle"):
         plan_description(tmp_path, tiny_data, tmp_path / "out", "float32")
+
+
+def test_photographs_are_turned_upright_unless_that_is_not_wanted(bundle, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8))
+    (tmp_path / "images").mkdir()
+    upright.save(tmp_path / "images" / "a.png")
+    upright.rotate(90, expand=True).save(tmp_path / "images" / "b.png", exif=exif)
+    found = {}
+    for treatment in ("apply", "ignore"):
+        out = tmp_path / f"{treatment}.parquet"
+        describe_folder(plan_description(bundle, tmp_path / "images", out, "float32", treatment))
+        found[treatment] = read_parquet(out)
+        assert found[treatment].provenance["exif_orientation"] == treatment
+    cosine = {treatment: float(np.dot(*each.descriptors_ND)) for treatment, each in found.items()}
+    assert cosine["apply"] == pytest.approx(1, abs=1e-5)
+    assert cosine["ignore"] < 0.9999
+
+
+def test_an_image_that_the_network_cannot_take_is_named_before_any_is_described(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    network = NetworkSettings(name="vgg16")
+    (tmp_path / "bundle" / "model.onnx").write_bytes(to_onnx(build_network("vgg16"), 64))
+    card = NetworkCard(
+        network=network,
+        classes=2,
+        descriptor=DescriptorSettings(),
+        data=DataSettings(root=tmp_path, image_size=64),
+        evaluation=EvaluationSettings(),
+    )
+    (tmp_path / "bundle" / "network.json").write_text(card.model_dump_json())
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (64, 16)).save(tmp_path / "images" / "good.png")
+    job = plan_description(tmp_path / "bundle", tmp_path / "images", tmp_path / "good.parquet", "float32")
+    assert describe_folder(job) == 512
+    Image.new("RGB", (64, 15)).save(tmp_path / "images" / "strip.png")
+    job = plan_description(tmp_path / "bundle", tmp_path / "images", tmp_path / "out.parquet", "float32")
+    with pytest.raises(ValueError, match=r"1 image is too small .*strip\.png \(64 × 15"):
+        describe_folder(job)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "good.parquet", "images"]
