@@ -64,6 +64,16 @@ class NetworkCard(BaseModel, frozen=True, extra="forbid"):
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
+    def scored_data(self, root: Path | None = None) -> DataSettings:
+        """Return the data settings for scoring the test images again, read as they were when `test_map` was scored.
+
+        Args:
+            root: of the data sets, where they have moved.
+        """
+        # Bundles of the time before the key existed were scored without turning a picture.
+        read = {"exif_orientation": self.data.exif_orientation or "ignore"}
+        return self.data.model_copy(update=read if root is None else {**read, "root": root.resolve()})
+
 
 NETWORK_JSON = JsonFormat("a bundle's network card", NetworkCard)
 """Its format version is that of the whole bundle."""

@@ -167,11 +167,8 @@ def compare_descriptors(describe: Describe, network: nn.Module, images_NCHW: Ten
 
 
 def _check_map(bundle: Path, card: NetworkCard, data: Path | None) -> Check:
-    # Bundles of the time before the key existed were scored without turning a picture.
-    read = {"exif_orientation": card.data.exif_orientation or "ignore"}
-    settings = card.data.model_copy(update=read if data is None else {**read, "root": data.resolve()})
     with input_is_checked():
-        sets = open_data(settings)
+        sets = open_data(card.scored_data(data))
     expected: float = json.loads((bundle / "metrics.json").read_text())["test_map"]
     session = open_session(bundle / "model.onnx", threads=available_threads())
     batch_size, index = card.evaluation.batch_size, card.evaluation.index
