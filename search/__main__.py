@@ -4,6 +4,7 @@ Exits 0 on success, 2 with one line on bad input, 1 on failure. Each command is 
 """
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -26,6 +27,9 @@ _INTERRUPTED = 130  # how a shell shows Ctrl-C
 
 def main() -> None:
     """Run the command that was typed, and end with its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names of files are bytes, and a line may hold one that is no UTF-8: it is shown escaped, as stderr does.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         check_names()
         app()

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from pruning.identity import json_identity
 from retrieval.runtime.latency import LatencySettings
+from retrieval.text import need_text
 from search.overrides import replace_keys_
 from search.study.budget import Budget, StagnationSettings
 from search.study.samplers import DEFAULT_SAMPLER, make_sampler
@@ -271,8 +272,13 @@ def load_config(
 
 
 def _with_absolute_paths(config: SweepConfig) -> SweepConfig:
-    """Make paths absolute: workers have other working directories."""
+    """Make paths absolute: workers have other working directories.
+
+    Raises:
+        ValueError: the data root is no valid UTF-8: it is written to files that are.
+    """
     data = config.data.model_copy(update={"root": config.data.root.expanduser().resolve()})
+    need_text(data.root, "data.root")
     network = config.network
     if network.weights not in (None, "random", "imagenet"):
         weights = str(Path(str(network.weights)).expanduser().resolve())

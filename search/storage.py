@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from retrieval.text import need_text
 from search.config import SweepConfig
 from tracking.format_version import JsonFormat, UnknownFormatError
 
@@ -46,13 +47,14 @@ class SweepStorage:
         path: of the folder, which need not exist yet.
 
     Raises:
-        ValueError: the path is a URI.
+        ValueError: the path is a URI, or no valid UTF-8.
     """
 
     def __init__(self, path: Path) -> None:
         if ":/" in str(path):  # what pathlib makes of "s3://bucket/x"
             raise ValueError(f"storage {path} is a URI: a folder on a file system that every node sees is right")
         self.path = path.expanduser().resolve()
+        need_text(self.path, "storage")
 
     def check(self, config: SweepConfig, data: str) -> None:
         """Do nothing if the folder is new, empty, or belongs to this sweep over this data.

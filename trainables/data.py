@@ -69,7 +69,8 @@ class SweepData:
         for each in (self.select_on, self.report_on):
             digest.update((set_reading_digest(each) or "").encode())
         for query in (*self.select_on.queries, *self.report_on.queries):
-            digest.update(f"{query.name} {query.box}".encode())
+            # Names on disk are bytes, and may be no valid text.
+            digest.update(f"{query.name} {query.box}".encode(errors="surrogateescape"))
             digest.update(b"|".join(answers.tobytes() for answers in (query.positives, query.junk, query.hard)))
         return digest.hexdigest()[:16]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ray import tune
 
 from pruning.schedule import Schedule
+from retrieval.text import as_utf8
 from retrieval.unreadable_images import UnreadableImagesError
 from spaces.params import params_of
 from tracking.format_version import UnknownFormatError
@@ -110,7 +111,7 @@ class RayTrial(tune.Trainable):
         except LeaseLostError:
             raise  # the folder belongs to another worker now
         except Exception as error:
-            message = f"{type(error).__name__}: {error}"
+            message = as_utf8(f"{type(error).__name__}: {error}")
             if not is_own_fault(error):
                 # For the driver's record, in case this was the last attempt; a full disk cannot take it.
                 with contextlib.suppress(OSError):

@@ -38,8 +38,10 @@ def read_split_names(file: Path) -> tuple[str, ...]:
         ValueError: the file is no Parquet, or has no column `split`; one line.
     """
     try:
-        named = pq.read_table(file, columns=["split"])["split"].unique().to_pylist()
-    except (OSError, KeyError, pa.ArrowException) as error:
+        # Opened here: the library takes no path that is no valid UTF-8.
+        with file.open("rb") as opened:
+            named = pq.read_table(opened, columns=["split"])["split"].unique().to_pylist()
+    except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
         raise ValueError(
             f"{file} cannot be read ({one_line(error)}); it must be Parquet with a column split"
         ) from error
@@ -48,7 +50,7 @@ def read_split_names(file: Path) -> tuple[str, ...]:
 
 def _table(file: Path) -> pa.Table:
     try:
-        with pq.ParquetFile(file) as parquet:
+        with file.open("rb") as opened, pq.ParquetFile(opened) as parquet:
             missing = [column for column in _COLUMNS if column not in parquet.schema_arrow.names]
             if not missing:
                 table = parquet.read(columns=list(_COLUMNS))

@@ -24,6 +24,7 @@ from retrieval.descriptors.extract import Describe, Progress, extract
 from retrieval.descriptors.files import map_arrow, write_arrow
 from retrieval.descriptors.prefetch import Item
 from retrieval.images import ImageReader
+from retrieval.text import name_to_text
 from retrieval.unreadable_images import UnreadableImagesError
 
 log = logging.getLogger(__name__)
@@ -180,12 +181,15 @@ def data_digest(images: Sequence[Item]) -> str:
 
 
 def image_names(images: Sequence[Item]) -> list[str]:
-    """Return names that stay when the data set is moved: each image's path below the common folder, and its box."""
+    """Return names that stay when the data set is moved: each image's path below the common folder, and its box.
+
+    They are text in UTF-8 (see `retrieval.text.name_to_text`): they are written to files.
+    """
     paths = [os.path.abspath(path) for path, _ in images]
     common = os.path.commonpath([os.path.dirname(path) for path in paths])
     skipped = len(common.rstrip(os.sep)) + 1
     return [
-        path[skipped:].replace(os.sep, "/") + ("" if box is None else f"#{','.join(map(str, box))}")
+        name_to_text(path[skipped:].replace(os.sep, "/")) + ("" if box is None else f"#{','.join(map(str, box))}")
         for path, (_, box) in zip(paths, images, strict=True)
     ]
 

@@ -45,6 +45,7 @@ def sweep(
     with input_is_checked():
         config = load_config(file, data=data, trials=trials, overrides=overrides or ())
         folder = SweepStorage(storage or Path("runs") / config.name)
+    from retrieval.text import need_text
     from search.results.next_steps import next_steps
     from search.sweep import Sweep
     from tracking.charts.terminal_tables import front_table
@@ -53,6 +54,8 @@ def sweep(
     uri = tracking_uri or default_tracking_uri(folder.path)
     console = Console()
     baselines_dir = baselines.resolve() if baselines else folder.path.parent / "baselines"
+    with input_is_checked():
+        need_text(baselines_dir, "baselines")
     if dry_run:
         from search.cli.dry_run import dry_run as show
 

@@ -23,6 +23,7 @@ def train(
     import torch
 
     from retrieval.networks.weights import published_weights
+    from retrieval.text import need_text
     from search.build import check_images_fit
     from search.config import load_config
     from search.data_check import check_ground_truth
@@ -34,6 +35,7 @@ def train(
     with input_is_checked():
         config = load_config(file, data=data, overrides=overrides or ())
         settings = config.trial_settings
+        need_text(baselines_dir, "baselines")
         dense_groups(settings)  # a network that cannot be pruned is not worth training
         check_images_fit(config)
         data_sets = open_data(settings.data)

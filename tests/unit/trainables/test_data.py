@@ -1,3 +1,4 @@
+import os
 import shutil
 from dataclasses import replace
 
@@ -138,3 +139,15 @@ def test_boxes_that_leave_their_images_are_refused_when_the_data_are_opened(tiny
             image.resize((image.width // 2, image.height // 2)).save(path)
     with pytest.raises(ValueError, match=r"^test: \d+ of \d+ query boxes do not fit .* was the image resized"):
         open_data(DataSettings(root=root, image_size=64))
+
+
+def test_names_that_are_no_utf8_are_opened_fingerprinted_and_read(tmp_path):
+    for split in ("train", "val", "test"):
+        for number in range(2):
+            file = tmp_path / split / os.fsdecode(b"caf\xe9") / os.fsdecode(b"%d\xe9.jpg" % number)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("wb") as opened:
+                Image.new("RGB", (8, 8)).save(opened, "JPEG")
+    data = open_data(DataSettings(root=tmp_path, image_size=64))
+    assert len(data.fingerprint) == 16
+    assert check_images(data.images) == 6

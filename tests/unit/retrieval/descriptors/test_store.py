@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -255,3 +256,17 @@ def test_files_that_are_none_of_descriptors_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no whole file of descriptors"):
         map_arrow(tmp_path / "missing.arrow")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_utf8_are_kept_and_found_again(tmp_path: Path) -> None:
+    images = [(tmp_path / os.fsdecode(name), None) for name in (b"caf\xe9.png", b"caf\xe8.png", b"cafe.png")]
+    for number, (path, _) in enumerate(images):
+        with path.open("wb") as file:
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(file, "PNG")
+    assert image_names(images) == ["./caf%E9.png", "./caf%E8.png", "cafe.png"]
+    assert len({data_digest(images[:1]), data_digest(images[1:2])}) == 2
+    first = extract_stored(describe, images, ImageReader(None), tmp_path / "store")
+    reader = CountingReader()
+    again = extract_stored(describe, images, reader, tmp_path / "store")
+    np.testing.assert_array_equal(first[0], again[0])
+    assert reader.count == 0
