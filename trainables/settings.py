@@ -18,6 +18,7 @@ from pydantic import (
 
 from retrieval.datasets.base import ExifOrientation
 from retrieval.datasets.format import Source
+from retrieval.datasets.reid_names import name_rule
 from retrieval.images import ImageSize, height_and_width
 from retrieval.networks.network import BACKBONES, POOLINGS
 from retrieval.runtime.latency import LatencySettings
@@ -52,6 +53,8 @@ class DataSettings(Settings):
         exif_orientation: "apply" turns photographs upright as their EXIF data ask, "ignore" takes them as stored; None:
             as the format of each set has it ("ignore" for the published benchmarks, "apply" for one's own folders and
             tables).
+        pattern: how files of re-identification sets are named, for each of the three that names none itself (see
+            `Source.pattern`); None: recognised.
     """
 
     root: Path
@@ -61,11 +64,26 @@ class DataSettings(Settings):
     image_size: Size
     training_size: Size | None = None
     exif_orientation: ExifOrientation | None = None
+    pattern: str | None = None
 
     @field_validator("train", "select_on", "report_on", mode="before")
     @classmethod
     def _a_word_is_a_folder(cls, value: Any) -> Any:
         return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pattern_is_of_every_set(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(pattern := values.get("pattern"), str):
+            return values
+        name_rule(pattern)  # said of the key that was written, not of the three that take it over
+        sources = {key: values.get(key, cls.model_fields[key].default) for key in ("train", "select_on", "report_on")}
+        return {**values, **{key: _named_by(pattern, source) for key, source in sources.items()}}
+
+    @model_serializer(mode="wrap")
+    def _without_keys_of_later_versions(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A sweep is known by a hash of this: a key that came later counts only where it is given.
+        return {key: value for key, value in write(self).items() if key != "pattern" or value is not None}
 
     @model_validator(mode="after")
     def _report_is_not_selection(self) -> Self:
@@ -77,6 +95,14 @@ class DataSettings(Settings):
     def _without_what_is_left_to_the_format(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Sweeps are known by a hash of this: those that do not name the key keep the identity that they had before it.
         return {key: value for key, value in write(self).items() if key != "exif_orientation" or value is not None}
+
+
+def _named_by(pattern: str, source: Any) -> Any:
+    """Return a data set, in any form that a sweep file may name it in, whose files are named by a pattern."""
+    given = {"path": source} if isinstance(source, str) else source
+    if isinstance(given, Source):
+        given = given.model_dump()
+    return {"pattern": pattern, **given} if isinstance(given, dict) else source
 
 
 class DescriptorSettings(Settings):

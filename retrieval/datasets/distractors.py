@@ -10,6 +10,7 @@ from typing import overload
 
 from retrieval.datasets.base import Images, RetrievalSet
 from retrieval.datasets.image_files import find_image_folder, list_images
+from retrieval.datasets.left_out import UNLISTED, LeftOut
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.text import name_few
 
@@ -77,6 +78,7 @@ def add_distractors(retrieval_set: RetrievalSet, images: Images) -> RetrievalSet
         retrieval_set,
         name=f"{retrieval_set.name}+{images.root.name}",
         images=Joined(retrieval_set.images, images),
+        left_out=retrieval_set.left_out + images.left_out,
     )
 
 
@@ -116,12 +118,13 @@ def load_flickr100k(root: Path) -> Images:
         ValueError: there is no image.
     """
     listed = list_images(root)
-    names = [name for name in listed if "/".join(name.rsplit("/", 2)[-2:]) not in FLICKR_UNREADABLE]
+    unreadable = {name for name in listed.names if "/".join(name.rsplit("/", 2)[-2:]) in FLICKR_UNREADABLE}
+    names = [name for name in listed.names if name not in unreadable]
     if not names:
         raise ValueError(f"{root} is missing or holds no image; it must hold <tag>/<tag>_<number>.jpg")
-    if len(names) < len(listed):
-        _log.info("%s: files known to be unreadable, left out: %d", root, len(listed) - len(names))
-    return Images(root, names)
+    if unreadable:
+        _log.info("%s: files known to be unreadable, left out: %d", root, len(unreadable))
+    return Images(root, names, listed.left_out + LeftOut.of("known to be unreadable", sorted(unreadable)))
 
 
 def load_revisitop1m(root: Path) -> Images:
@@ -144,7 +147,8 @@ def load_revisitop1m(root: Path) -> Images:
         raise ValueError(f"{file} is no text ({error.reason}); it must name one image a line") from error
     if not names:
         raise ValueError(f"{file} is empty; it must name one image a line")
-    there = set(list_images(root / "jpg"))
+    listed = list_images(root / "jpg")
+    there = set(listed.names)
     missing = [name for name in names if name not in there]
     if missing:
         raise MissingImagesError(
@@ -153,4 +157,5 @@ def load_revisitop1m(root: Path) -> Images:
             [root / "jpg" / name for name in missing],
             Images(root / "jpg", [name for name in names if name in there]),
         )
-    return Images(root, [f"jpg/{name}" for name in names])
+    unlisted = LeftOut.of(UNLISTED, sorted(there - names.keys()))
+    return Images(root, [f"jpg/{name}" for name in names], listed.left_out + unlisted)

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet
+from retrieval.datasets.reid_names import name_rule
 
 SPLITS = ("train", "val", "test")
 """Names that files and folders use for the splits of a set."""
+
+_LATER = frozenset(("pattern",))
 
 Set = TypeVar("Set", RetrievalSet, TrainingSet)
 
@@ -27,6 +30,8 @@ class Source(BaseModel):
         distractors: a folder below the data root whose images are added to the database as wrong answers: the million
             of `revisitop1m.txt`, the folder `images` of Market-1501, or else Flickr100k.
         panoramas: only the best cutout of each panorama counts (Tokyo 24/7 in its original protocol).
+        pattern: how files of a re-identification set are named: a name in `retrieval.datasets.reid_names.PRESETS`, or a
+            regular expression of the whole name with the named groups `identity` and `camera`; None: recognised.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +41,19 @@ class Source(BaseModel):
     split: str | None = None
     distractors: str | None = None
     panoramas: bool = False
+    pattern: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_is_known(cls, value: str | None) -> str | None:
+        if value is not None:
+            name_rule(value)
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_keys_of_later_versions(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Sweeps and maps are known by a hash of this: a key that came later counts only where it is given.
+        return {key: value for key, value in write(self).items() if key not in _LATER or value is not None}
 
 
 class Distractors(Enum):
@@ -108,6 +126,7 @@ class Format:
         has_panoramas: whether `Source.panoramas` means anything.
         exif_orientation: how its images are read unless the sweep file says otherwise: "ignore" for the published
             benchmarks, as their code does, "apply" for formats of one's own photographs.
+        has_patterns: whether `Source.pattern` means anything.
         class_noun: what the classes of its training images are, in the plural.
         set_names: published sets of this format, folder name → name for people.
         title_of: title of a set that was read, where it says more than `title`.
@@ -125,6 +144,7 @@ class Format:
     distractors: Distractors = Distractors.REFUSED
     has_panoramas: bool = False
     exif_orientation: ExifOrientation = "ignore"
+    has_patterns: bool = False
     class_noun: str = "classes"
     set_names: Mapping[str, str] = field(default_factory=dict)
     title_of: Callable[[RetrievalSet], str] | None = None

@@ -11,6 +11,7 @@ SYSTEM = "left by an operating system"
 DEEPER = "in deeper folders"
 OUTSIDE = "outside the class folders"
 UNLISTED = "that no list names"
+OF_OTHER_LISTS = "that other lists name, or none"
 SPECIAL = "neither file nor folder"
 
 _SHOWN = 3  # names a reason: a line of a terminal holds no more for all reasons together

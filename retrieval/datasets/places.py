@@ -3,7 +3,7 @@
 Coordinates are UTM, metres east and north. Letters: N images, Q queries, P pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.left_out import LeftOut
 from retrieval.evaluation.metrics import positives_within
 
 POSITIVE_METRES = 25.0
@@ -32,6 +33,7 @@ class Places:
         query_Q2: metres east and north of the queries.
         times: when database images and queries were taken, or None. Images of one time come from one drive past, which
             shows no place twice.
+        left_out: files that lie beside the images and are no part of the split.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Places:
     database_N2: NDArray[np.float64]
     query_Q2: NDArray[np.float64]
     times: tuple[NDArray[Any], NDArray[Any]] | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __post_init__(self) -> None:
         for kind, names, metres in (
@@ -72,6 +75,7 @@ def places_to_rank(places: Places, panorama: int = 1) -> RetrievalSet:
         protocol="places",
         panorama=panorama,
         coordinates=(places.database_N2, places.query_Q2),
+        left_out=places.left_out,
     )
 
 
@@ -96,6 +100,7 @@ def places_to_train_on(places: Places) -> TrainingSet:
         pairs_P2=_pairs(places),
         coordinates_N2=coordinates_N2,
         negative_metres=POSITIVE_METRES,
+        left_out=places.left_out,
     )
 
 

@@ -81,6 +81,7 @@ def open_retrieval(root: Path, source: Source, exif_orientation: ExifOrientation
     path = root / source.path
     chosen = choose_format(path, source)
     _check_options(path, chosen, source)
+    _check_pattern(path, chosen, source)
     opened = replace(chosen.queries(path, source), exif_orientation=exif_orientation or chosen.exif_orientation)
     if source.distractors is None or chosen.distractors is not Distractors.ADDED:
         return opened
@@ -106,6 +107,7 @@ def open_training(root: Path, source: Source, exif_orientation: ExifOrientation 
         raise ValueError(f"{path} is no training set (format {chosen.name}: {chosen.title}); those are {others}")
     if source.distractors is not None or source.panoramas:
         raise ValueError(f"{path}: distractors and panoramas are of databases; a training set takes neither")
+    _check_pattern(path, chosen, source)
     return replace(chosen.training(path, source), exif_orientation=exif_orientation or chosen.exif_orientation)
 
 
@@ -130,3 +132,9 @@ def _check_options(path: Path, chosen: Format, source: Source) -> None:
     if source.distractors is not None and chosen.distractors is Distractors.REFUSED:
         takers = ", ".join(each for each, known in FORMATS.items() if known.distractors is not Distractors.REFUSED)
         raise ValueError(f"{path}: format {chosen.name} takes no distractors; {takers} do")
+
+
+def _check_pattern(path: Path, chosen: Format, source: Source) -> None:
+    if source.pattern is not None and not chosen.has_patterns:
+        owners = ", ".join(each for each, known in FORMATS.items() if known.has_patterns)
+        raise ValueError(f"{path}: pattern is of {owners}; leave it out for format {chosen.name}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from pruning.identity import sha256_prefix
 from retrieval.datasets.base import ExifOrientation
 from retrieval.datasets.image_files import list_images
+from retrieval.datasets.left_out import LeftOut
 from retrieval.descriptors.extract import Progress
 from retrieval.descriptors.files import write_parquet
 from retrieval.descriptors.prefetch import Item
@@ -15,6 +16,7 @@ from retrieval.descriptors.store import Kind, data_digest, extract_stored, store
 from retrieval.image_sizes import check_large_enough, smallest_side
 from retrieval.images import ImageReader
 from retrieval.runtime.onnx_model import describe_in, open_session
+from retrieval.text import name_to_text, need_text
 from search.results.export import NETWORK_JSON, NetworkCard
 from tracking.provenance import provenance
 from trainables.baseline import build_dense, descriptor_size
@@ -30,6 +32,7 @@ class Job:
         bundle: whose network describes.
         folder: of the images.
         names: of the images, relative to the folder.
+        left_out: what else lies in the folder.
         out: the Parquet file.
         kind: of the numbers.
         exif_orientation: how the images are read.
@@ -38,6 +41,7 @@ class Job:
     bundle: Path
     folder: Path
     names: tuple[str, ...]
+    left_out: LeftOut
     out: Path
     kind: Kind
     exif_orientation: ExifOrientation = "apply"
@@ -57,20 +61,24 @@ def plan_description(
             stored.
 
     Raises:
-        ValueError: there is no bundle, there are no images, or `out` exists.
+        ValueError: there is no bundle, there are no images, or `out` exists or is no name in UTF-8.
     """
     if not (bundle / "model.onnx").is_file():
         raise ValueError(f"{bundle} is no bundle: it has no model.onnx")
     if out.exists():
         raise ValueError(f"{out} is there already: name a new file for the descriptors")
-    names = list_images(folder)
-    if not names:
-        raise ValueError(f"{folder} is missing or holds no image; a folder with some below it is right")
-    return Job(bundle, folder, tuple(names), out, kind, exif_orientation)
+    need_text(out.absolute(), "the file of descriptors")
+    found = list_images(folder)
+    if not found.names:
+        more = f" ({found.left_out})" if found.left_out else ""
+        raise ValueError(f"{folder} is missing or holds no image{more}; a folder with some below it is right")
+    return Job(bundle, folder, tuple(found.names), found.left_out, out, kind, exif_orientation)
 
 
 def describe_folder(job: Job, progress: Progress | None = None) -> int:
     """Write the Parquet file, with the columns `image` (the name below the folder) and `descriptor`.
+
+    Of a name that is no UTF-8 the column holds what `retrieval.text.name_to_text` returns.
 
     Finished parts are kept beside the file until all are done: an interrupted call goes on where it was.
 
@@ -107,7 +115,7 @@ def describe_folder(job: Job, progress: Progress | None = None) -> int:
         batch_size=card.evaluation.batch_size,
         progress=progress,
     )
-    write_parquet(job.out, job.names, parts, origin)
+    write_parquet(job.out, [name_to_text(name) for name in job.names], parts, origin)
     shutil.rmtree(unfinished)
     return int(parts[0].shape[1])
 

@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 def test_a_format_is_its_file(copy) -> None:
     copy.add("label_csv_format.py", to="retrieval/datasets/formats/label_csv.py")
     assert copy.run(HERE / "format_check.py").splitlines() == [
-        "oxford gnd market1501 dbstruct utm sfm manifest label_csv folders",
+        "oxford gnd market1501 msmt17 dbstruct utm sfm manifest label_csv folders",
         "label_csv",
         "[3]",
         "('rose', 'tulip')",

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from retrieval.datasets.base import RetrievalSet, TrainingSet
 from retrieval.datasets.format import SPLITS, Format, Reading, Source
-from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk
+from retrieval.datasets.left_out import OF_OTHER_LISTS
+from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk, list_unnamed
 from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
 from retrieval.datasets.safe_readers.matlab import read_struct, strings
 
@@ -80,6 +81,7 @@ def _read(mat: Path) -> Places:
         _coordinates(mat, database_utm, len(database)),
         _coordinates(mat, query_utm, len(queries)),
         _times(mat, times, len(database), len(queries)),
+        left_out=list_unnamed(root, on_disk, OF_OTHER_LISTS),
     )
 
 

@@ -6,35 +6,43 @@ import numpy as np
 
 from retrieval.datasets.base import Images, Query, RetrievalSet, TrainingSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source
-from retrieval.datasets.image_files import find_image_folder
+from retrieval.datasets.image_files import class_folders, find_image_folder, list_outside
+from retrieval.datasets.left_out import Listing
 from retrieval.datasets.listing import list_folder
-from retrieval.text import name_few
+from retrieval.text import name_few, printable
 
 _LAYOUT = "the layout wanted is <root>/<class>/*.jpg"
 
 
 def load_folder_per_class(root: Path) -> TrainingSet:
-    """Read `<root>/<class>/*.jpg`, .jpeg or .png: classes and images in the order of their names.
+    """Read the images that lie in `<root>/<class>/`: classes and images in the order of their names.
 
-    Files beside the class folders, hidden ones, and other files in them are left alone.
+    Images beside the class folders or in folders below them, hidden files and folders, and files that are no images
+    are counted in `TrainingSet.left_out`.
 
     Raises:
         ValueError: `root` is missing or holds no class folder, or a class folder holds no image.
     """
     if not root.is_dir():
         raise ValueError(f"{root} is not a folder; {_LAYOUT}")
-    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = class_folders(root)
     if not folders:
         raise ValueError(f"{root} holds no class folder; {_LAYOUT}")
-    images_of = {folder: list_folder(root, folder) for folder in folders}
-    empty = [str(root / folder) for folder, images in images_of.items() if not images]
+    listed = {folder: list_folder(root, folder) for folder in folders}
+    empty = [_without_image(root / folder, found) for folder, found in listed.items() if not found.names]
     if empty:
         raise ValueError(f"class folders without an image, {len(empty)} in all: {name_few(empty)}; {_LAYOUT}")
     return TrainingSet(
-        images=Images(root, [image for images in images_of.values() for image in images]),
-        labels=np.repeat(np.arange(len(folders)), [len(images) for images in images_of.values()]),
+        images=Images(root, [image for found in listed.values() for image in found.names]),
+        labels=np.repeat(np.arange(len(folders)), [len(found.names) for found in listed.values()]),
         classes=tuple(folders),
+        left_out=sum((found.left_out for found in listed.values()), list_outside(root)),
     )
+
+
+def _without_image(folder: Path, listed: Listing) -> str:
+    shown = printable(str(folder))
+    return f"{shown} ({listed.left_out})" if listed.left_out else shown
 
 
 def load_folder_queries(root: Path) -> RetrievalSet:
@@ -56,7 +64,7 @@ def load_folder_queries(root: Path) -> RetrievalSet:
         path, label = labelled.images[index], labelled.labels[index]
         same, itself = members[label], indices[index : index + 1]
         queries.append(Query(f"{labelled.classes[label]}/{path.name}", path, None, same[same != index], junk=itself))
-    return RetrievalSet(root.resolve().name, labelled.images, tuple(queries))
+    return RetrievalSet(root.resolve().name, labelled.images, tuple(queries), left_out=labelled.left_out)
 
 
 def _load(path: Path, split: str, source: Source) -> RetrievalSet:

@@ -19,6 +19,7 @@ import numpy as np
 from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
 from retrieval.datasets.image_files import index_by_stem, list_images
+from retrieval.datasets.left_out import UNLISTED, LeftOut
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.datasets.safe_readers.matlab import read_variables, strings, struct_rows
 from retrieval.datasets.safe_readers.restricted_pickle import load_pickle
@@ -53,7 +54,7 @@ def load_gnd(root: Path, name: str | None = None) -> RetrievalSet:
     CVPR 2018): its positives are `easy` ∪ `hard`, which with `junk` is the Medium protocol, and `Query.hard` tells them
     apart. The revisited lists do not have the query images in the database. Queries are named by their images, with #2
     and so on where an image is asked about again. An image is `<name>.jpg`, or whatever other image of that name there
-    is, in `jpg` or a folder below it.
+    is, in `jpg` or a folder below it: of several the first of `image_files.index_by_stem`.
 
     The .mat counts images from 1. Its boxes, like those of the pickle, count pixels from 0.
 
@@ -72,7 +73,8 @@ def load_gnd(root: Path, name: str | None = None) -> RetrievalSet:
             f"{file} has {len(truth.queries)} query images and ground truth for {len(truth.answers)}; "
             "as many of each are right, and at least one"
         )
-    paths = _paths_of(truth, root / "jpg")
+    listed = list_images(root / "jpg")
+    paths = _paths_of(truth, root / "jpg", listed.names)
     images = Images(root / "jpg", [paths[image] for image in truth.images])
     revisited = ["easy" in answers.indices for answers in truth.answers]
     if any(revisited) != all(revisited):
@@ -89,6 +91,7 @@ def load_gnd(root: Path, name: str | None = None) -> RetrievalSet:
             images=images,
             queries=queries,
             protocol="revisited" if all(revisited) else "classic",
+            left_out=listed.left_out + LeftOut.of(UNLISTED, sorted(set(listed.names) - set(paths.values()))),
         )
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
@@ -186,9 +189,8 @@ def _box(corners: Any) -> Box | None:
     return values[0], values[1], values[2], values[3]
 
 
-def _paths_of(truth: _Truth, folder: Path) -> dict[str, str]:
-    """Return the file of every image that is named, below `folder`."""
-    names = list_images(folder)
+def _paths_of(truth: _Truth, folder: Path, names: list[str]) -> dict[str, str]:
+    """Return the file of every image that is named, out of those below `folder`."""
     there, by_stem = set(names), index_by_stem(names)
     paths: dict[str, str] = {}
     missing: dict[str, None] = {}

@@ -8,7 +8,8 @@ import numpy as np
 
 from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
-from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk
+from retrieval.datasets.left_out import LeftOut
+from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk, list_unnamed
 from retrieval.text import name_few
 
 
@@ -47,6 +48,10 @@ class _Manifest:
         root = self.file.parent
         check_on_disk(self.file, root, paths, find_on_disk(root, paths))
 
+    def unnamed(self) -> LeftOut:
+        """Count the images that lie beside those of the manifest, and that none of its rows names."""
+        return list_unnamed(self.file.parent, self.paths)
+
     def no_split(self, split: str) -> ValueError:
         """Return the error for a split without rows."""
         there = name_few([repr(name) for name in sorted(set(self.splits))]) or "none"
@@ -79,7 +84,12 @@ def load_manifest(file: Path, split: str = "test") -> RetrievalSet:
         queries = _those_with_an_answer(database)
     if not queries.paths:
         raise ValueError(f"{file}: no label of split {split!r} has two images; queries need another to find")
-    return RetrievalSet(f"{file.stem}_{split}", Images(file.parent, database.paths), _ask(file, database, queries))
+    return RetrievalSet(
+        f"{file.stem}_{split}",
+        Images(file.parent, database.paths),
+        _ask(file, database, queries),
+        left_out=manifest.unnamed(),
+    )
 
 
 def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
@@ -98,7 +108,8 @@ def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
         raise manifest.no_split(split)
     manifest.check_there(rows.paths)
     seen, labels = np.unique(rows.labels_N, return_inverse=True)
-    return TrainingSet(Images(file.parent, rows.paths), labels, tuple(manifest.classes[label] for label in seen))
+    classes = tuple(manifest.classes[label] for label in seen)
+    return TrainingSet(Images(file.parent, rows.paths), labels, classes, left_out=manifest.unnamed())
 
 
 def _read(file: Path) -> _Manifest:

@@ -17,7 +17,8 @@ import numpy as np
 
 from retrieval.datasets.base import Box, Images, Indices, Query, RetrievalSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
-from retrieval.datasets.image_files import list_images, stem
+from retrieval.datasets.image_files import list_published, stem
+from retrieval.datasets.left_out import LeftOut, Listing
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.text import name_few
 
@@ -57,11 +58,11 @@ class _QueryFiles:
 def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
     """Read the layout above by the rules of the Oxford Buildings evaluation (Philbin et al., CVPR 2007).
 
-    The database is every .jpg file, ordered by name, the full query images with it; an image is known by its name
-    whatever folder it lies in. Left out, also where a list names them, are the corrupt files: the twenty of Paris6k
-    and those of `corrupt.txt`. Positives are good ∪ ok, and may be none. The lists are sets: one published file
-    holds a line twice. Oxford's published query files, and only they, write `oxc1_` before the image name. Box
-    corners are floats.
+    The database is every .jpg file (every image where there is no .jpg), ordered by name, the full query images with
+    it; an image is known by its name whatever folder it lies in. Left out, also where a list names them, are the
+    corrupt files: the twenty of Paris6k and those of `corrupt.txt`. Positives are good ∪ ok, and may be none. The lists
+    are sets: one published file holds a line twice. Oxford's published query files, and only they, write `oxc1_` before
+    the image name. Box corners are floats.
 
     Args:
         root: the folder of the set.
@@ -72,7 +73,8 @@ def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
             positive and junk at once; one line, with the file and what would be right.
     """
     corrupt = PARIS_CORRUPT | _corrupt_names(root / "corrupt.txt")
-    names = _list_names(root / "jpg", corrupt)
+    listed = _list_images(root / "jpg", corrupt)
+    names = listed.names
     entries = [_read_query_files(root / "gt", query, corrupt) for query in _query_stems(root / "gt")]
     index_of = {stem(file): index for index, file in enumerate(names)}
     images = Images(root / "jpg", names)
@@ -87,27 +89,28 @@ def load_oxford(root: Path, name: str = "oxford5k") -> RetrievalSet:
         )
         for entry in entries
     )
-    return RetrievalSet(name=name, images=images, queries=queries)
+    return RetrievalSet(name=name, images=images, queries=queries, left_out=listed.left_out)
 
 
 def _corrupt_names(path: Path) -> frozenset[str]:
     return frozenset(stem(line) for line in _lines(path)) if path.is_file() else frozenset()
 
 
-def _list_names(folder: Path, corrupt: frozenset[str]) -> list[str]:
-    listed = list_images(folder, suffixes=(".jpg",))
-    names = [name for name in listed if stem(name) not in corrupt]
+def _list_images(folder: Path, corrupt: frozenset[str]) -> Listing:
+    listed = list_published(folder)
+    names = [name for name in listed.names if stem(name) not in corrupt]
     if not names:
-        raise ValueError(f"{folder} is missing or holds no .jpg file; it must hold the images of the database")
-    if len(names) < len(listed):
-        _log.info("%s: corrupt files left out: %d", folder, len(listed) - len(names))
+        raise ValueError(f"{folder} is missing or holds no image; it must hold the images of the database")
+    if len(names) < len(listed.names):
+        _log.info("%s: corrupt files left out: %d", folder, len(listed.names) - len(names))
     repeated = [name for name, count in Counter(map(stem, names)).items() if count > 1]
     if repeated:
         raise ValueError(
             f"{folder} holds {len(repeated)} images in more than one of its folders: {name_few(repeated)}; "
             "the lists know an image by its name, so each must be there once"
         )
-    return names
+    left_out = LeftOut.of("known to be corrupt", (name for name in listed.names if stem(name) in corrupt))
+    return Listing(names, listed.left_out + left_out)
 
 
 def _query_stems(folder: Path) -> list[str]:

@@ -45,17 +45,18 @@ def load_utm_training(root: Path, split: str = "train") -> TrainingSet:
 
 def _read(root: Path, split: str, *, needs_queries: bool) -> Places:
     base = root / "images" / split
-    database, queries = ([f"{of}/{name}" for name in list_images(base / of)] for of in ("database", "queries"))
-    for folder, names, needed in (("database", database, True), ("queries", queries, needs_queries)):
-        if needed and not names:
+    database, queries = (list_images(base / folder).below(folder) for folder in ("database", "queries"))
+    for folder, listed, needed in (("database", database, True), ("queries", queries, needs_queries)):
+        if needed and not listed.names:
             raise ValueError(f"{base / folder} is missing or holds no image; it must hold @<east>@<north>@...@.jpg")
     return Places(
         f"{root.resolve().name}_{split}",
         base,
-        database,
-        queries,
-        _coordinates(base, database),
-        _coordinates(base, queries),
+        database.names,
+        queries.names,
+        _coordinates(base, database.names),
+        _coordinates(base, queries.names),
+        left_out=database.left_out + queries.left_out,
     )
 
 

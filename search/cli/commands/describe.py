@@ -36,3 +36,5 @@ def describe(
         with progress_bar(console, "describing images", len(job.names)) as show:
             size = describe_folder(job, show)
     typer.echo(f"{len(job.names)} descriptors of {size} numbers are in {out}")
+    if job.left_out:
+        typer.echo(str(job.left_out))

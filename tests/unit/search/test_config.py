@@ -35,6 +35,11 @@ def test_every_sweep_that_comes_along_loads(file):
         ("learning_rate = 3e-3", "learning_rate = inf", "dense.learning_rate: .*finite number"),
         ('name = "tiny"', 'name = ".."', "name: .*pattern"),
         ("image_size = 64\n\n[network]", 'image_size = 64\nreport_on = "val"\n\n[network]', "select_on and report_on"),
+        (
+            "image_size = 64\n\n[network]",
+            'image_size = 64\npattern = "vari"\n\n[network]',
+            "data: pattern 'vari' .*'veri'",
+        ),
         ('name = "mini_resnet"', 'name = "mini_resnet"\nweights = "imagenet"', "no imagenet weights"),
         ('preset = "filters"', 'preset = "filtres"', "unknown preset 'filtres'.*nearest: 'filters'"),
         ("trials = 4", 'trials = 4\nobjectives = ["speedup"]', "search: objectives are .*: a quality first"),

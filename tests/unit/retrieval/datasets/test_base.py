@@ -84,7 +84,7 @@ def test_a_missing_empty_or_imageless_folder_is_named_with_the_layout_wanted(tmp
     for root, said in (
         ("missing", "missing is not a folder"),
         ("empty", "empty holds no"),
-        ("set", "bare; "),
+        ("set", "bare "),
     ):
         with pytest.raises(ValueError, match=rf"{said}.*<root>/<class>/\*\.jpg"):
             load_folder_per_class(tmp_path / root)

@@ -13,6 +13,7 @@ from retrieval.datasets.distractors import (
     load_flickr100k,
     load_revisitop1m,
 )
+from retrieval.datasets.left_out import LeftOut
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -108,3 +109,17 @@ def test_a_missing_empty_or_binary_list_is_named(tmp_path: Path) -> None:
         (tmp_path / "revisitop1m.txt").write_bytes(content)
         with pytest.raises(ValueError, match=rf"revisitop1m\.txt {said}"):
             load_revisitop1m(tmp_path)
+
+
+def test_what_is_left_out_beside_distractors_is_counted_with_the_set(tmp_path: Path) -> None:
+    _touch(tmp_path, "cat/cat_000001.jpg", "cat/cat_001894.jpg", "cat/notes.txt")
+    larger = add_distractors(_base(left_out=LeftOut.of(".txt", ["a.txt"])), load_flickr100k(tmp_path))
+    assert str(larger.left_out) == (
+        "3 files left out: 2 .txt (a.txt, cat/notes.txt), 1 known to be unreadable (cat/cat_001894.jpg)"
+    )
+
+
+def test_images_beside_the_million_are_counted(tmp_path: Path) -> None:
+    _touch(tmp_path, "jpg/1/b.jpg", "jpg/0/not_listed.jpg")
+    (tmp_path / "revisitop1m.txt").write_text("1/b.jpg\n")
+    assert str(load_revisitop1m(tmp_path).left_out) == "1 file left out: 1 that no list names (0/not_listed.jpg)"

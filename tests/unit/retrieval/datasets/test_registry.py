@@ -54,7 +54,7 @@ def test_every_format_says_what_it_is_for_people() -> None:
 
 
 def test_formats_are_recognised_in_this_order() -> None:
-    assert list(FORMATS) == ["oxford", "gnd", "market1501", "dbstruct", "utm", "sfm", "manifest", "folders"]
+    assert list(FORMATS) == ["oxford", "gnd", "market1501", "msmt17", "dbstruct", "utm", "sfm", "manifest", "folders"]
 
 
 def test_no_two_formats_have_the_same_precedence() -> None:

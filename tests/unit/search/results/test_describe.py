@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from retrieval.descriptors.files import read_parquet
 from retrieval.images import UnreadableImagesError
 from retrieval.networks.network import build_network
 from retrieval.runtime.onnx_model import to_onnx
+from retrieval.text import name_from_text
 from search.results.describe import describe_folder, plan_description
 from search.results.export import NetworkCard
 from trainables.settings import DataSettings, DescriptorSettings, EvaluationSettings, NetworkSettings
@@ -111,3 +113,38 @@ def test_an_image_that_the_network_cannot_take_is_named_before_any_is_described(
     with pytest.raises(ValueError, match=r"1 image is too small .*strip\.png \(64 × 15"):
         describe_folder(job)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "good.parquet", "images"]
+
+
+def test_every_type_of_image_is_described_and_what_is_left_out_is_counted(bundle, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("a.webp", "b.bmp", "c.tif", "d.gif", "e.JPG"):
+        Image.new("RGB", (64, 64)).save(folder / name)
+    for name in ("f.heic", "._e.JPG", "Thumbs.db"):
+        (folder / name).touch()
+    job = plan_description(bundle, folder, tmp_path / "out.parquet", "float32")
+    describe_folder(job)
+    assert read_parquet(tmp_path / "out.parquet").names == ["a.webp", "b.bmp", "c.tif", "d.gif", "e.JPG"]
+    assert str(job.left_out) == (
+        "3 files left out: 1 .heic, needs pillow-heif (f.heic), 1 hidden (._e.JPG), "
+        "1 left by an operating system (Thumbs.db)"
+    )
+    for name in job.names:
+        (folder / name).unlink()
+    with pytest.raises(ValueError, match=r"holds no image \(3 files left out: 1 \.heic, needs pillow-heif"):
+        plan_description(bundle, folder, tmp_path / "more.parquet", "float32")
+
+
+def test_a_name_that_is_no_utf8_is_written_so_that_it_can_be_read_back(bundle, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    name = os.fsdecode(b"caf\xe9.jpg")
+    for each in (name, "plain.jpg"):
+        with (folder / each).open("wb") as file:
+            Image.new("RGB", (64, 64)).save(file, "JPEG")
+    describe_folder(plan_description(bundle, folder, tmp_path / "out.parquet", "float32"))
+    texts = read_parquet(tmp_path / "out.parquet").names
+    assert texts == ["./caf%E9.jpg", "plain.jpg"]
+    assert all((folder / name_from_text(text)).is_file() for text in texts)
+    with pytest.raises(ValueError, match=r"descriptors .*caf\\xe9\.jpg is no name in UTF-8"):
+        plan_description(bundle, folder, tmp_path / name, "float32")

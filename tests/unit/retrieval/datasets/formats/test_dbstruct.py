@@ -259,3 +259,11 @@ def test_training_images_of_one_cell_of_10_m_are_a_class(mat: Path) -> None:
     training = load_dbstruct_training(mat)
     assert training.classes == ("584000E_4476500N", "584000E_4477000N", "584000E_4477010N")
     assert training.labels.tolist() == [2, 2, 1, 1, 0]
+
+
+def test_images_beside_those_of_the_list_are_counted(mat: Path) -> None:
+    _touch(mat.parent.parent / "images", ["000/000009_pitch1_yaw1.jpg", "009/000009_pitch1_yaw1.jpg"])
+    for opened in (load_dbstruct(mat), load_dbstruct_training(mat)):
+        assert str(opened.left_out) == (
+            "1 file left out: 1 that other lists name, or none (images/000/000009_pitch1_yaw1.jpg)"
+        )

@@ -203,3 +203,22 @@ def test_a_pickle_that_asks_for_more_is_refused_before_anything_runs(root: Path,
     with pytest.raises(ValueError, match=r"gnd_any\.pkl cannot be read: it asks for os\.system"):
         load_gnd(root)
     assert not marker.exists()
+
+
+def test_images_that_no_list_names_and_other_files_are_counted(root: Path) -> None:
+    for name in ("Thumbs.db", "keble_000001.png"):
+        (root / "jpg" / name).touch()
+    _pickle(root, _CLASSIC)
+    found = load_gnd(root)
+    # Of two of one name the published suffix is the image.
+    assert found.queries[1].path.name == "keble_000001.jpg"
+    assert str(found.left_out) == (
+        "4 files left out: 3 that no list names (keble_000001.png, named_in_no_list.jpg, radcliffe_camera_000519.jpg), "
+        "1 left by an operating system (Thumbs.db)"
+    )
+
+
+def test_an_image_of_any_type_is_found_by_its_name(root: Path) -> None:
+    (root / "jpg" / "keble_000001.jpg").rename(root / "jpg" / "keble_000001.webp")
+    _pickle(root, _CLASSIC)
+    assert load_gnd(root).queries[1].path.name == "keble_000001.webp"

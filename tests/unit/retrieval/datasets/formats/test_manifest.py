@@ -1,3 +1,4 @@
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,21 @@ def test_texts_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
 def test_a_folder_that_looks_like_a_partition_adds_no_column(tmp_path: Path) -> None:
     file = _write(tmp_path / "split=train")
     assert len(load_manifest(file).images) == 4
+
+
+def test_images_beside_those_of_a_manifest_are_counted_and_those_of_other_splits_are_not(tmp_path: Path) -> None:
+    file = _write(tmp_path)
+    for name in ("im/none.webp", "elsewhere/x.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for opened in (load_manifest(file), load_manifest_training(file)):
+        assert str(opened.left_out) == "1 file left out: 1 that no list names (im/none.webp)"
+
+
+def test_a_manifest_may_lie_in_a_folder_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    _write(tmp_path).rename(folder / "manifest.parquet")
+    (tmp_path / "im").rename(folder / "im")
+    (tmp_path / "d.jpg").rename(folder / "d.jpg")
+    assert len(load_manifest(folder / "manifest.parquet").images) == 4

@@ -157,14 +157,16 @@ def test_a_query_of_nobody_is_named(root: Path) -> None:
 def test_a_name_that_tells_no_person_and_camera_is_named(root: Path, name: str) -> None:
     (root / _TEST / name).touch()
     message = _refusal(root)
-    assert f"1 images whose names do not tell person and camera: {_TEST}/{name}" in message
+    assert (
+        f"1 images whose names do not tell identity and camera by the pattern of Market-1501: {_TEST}/{name}" in message
+    )
     assert "0002_c1s1_000451_03.jpg would be right" in message
 
 
 def test_missing_and_empty_folders_are_named(root: Path) -> None:
     for name in _FILES["query"]:
         (root / "query" / name).unlink()
-    assert f"{root / 'query'} holds no .jpg file" in _refusal(root)
+    assert f"{root / 'query'} holds no image" in _refusal(root)
     (root / "query").rmdir()
     assert f"{root} holds no query/" in _refusal(root)
     assert "missing holds no bounding_box_train/" in _refusal(root / "missing", "val")

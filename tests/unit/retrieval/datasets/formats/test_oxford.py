@@ -131,7 +131,7 @@ def test_missing_folders_are_named(root: Path) -> None:
     assert f"{root / 'gt'} is missing or holds no query" in _refusal(root)
     for path in (root / "jpg").iterdir():
         path.unlink()
-    assert f"{root / 'jpg'} is missing or holds no .jpg file" in _refusal(root)
+    assert f"{root / 'jpg'} is missing or holds no image" in _refusal(root)
     assert "missing/jpg is missing" in _refusal(root / "missing")
 
 
@@ -220,3 +220,20 @@ def test_a_list_in_another_encoding_is_named(root: Path) -> None:
     file.write_bytes("é_000001\n".encode("latin1"))
     with pytest.raises(ValueError, match=rf"{file.name} is no text in UTF-8"):
         load_oxford(root)
+
+
+def test_what_lies_between_the_images_is_counted(root: Path) -> None:
+    for name in ("Thumbs.db", "._keble_000001.jpg", "keble_000001.png", "paris_louvre_000136.jpg"):
+        (root / "jpg" / name).touch()
+    oxford = load_oxford(root)
+    assert [path.stem for path in oxford.images] == sorted(_IMAGES)
+    assert str(oxford.left_out) == (
+        "4 files left out: 1 .png (keble_000001.png), 1 hidden (._keble_000001.jpg), "
+        "1 known to be corrupt (paris_louvre_000136.jpg), 1 left by an operating system (Thumbs.db)"
+    )
+
+
+def test_a_set_without_a_jpg_is_read_whatever_its_images_are(root: Path) -> None:
+    for image in _IMAGES:
+        (root / "jpg" / f"{image}.jpg").rename(root / "jpg" / f"{image}.webp")
+    assert [path.stem for path in load_oxford(root).images] == sorted(_IMAGES)

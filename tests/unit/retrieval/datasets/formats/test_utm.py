@@ -122,3 +122,12 @@ def test_training_images_without_queries_have_cells_and_no_pairs(tmp_path: Path)
     training = load_utm_training(tmp_path)
     assert training.classes == ("0E_0N", "50E_0N")
     assert training.pairs_P2 is None
+
+
+def test_other_files_are_counted(root: Path) -> None:
+    _write(root, "test", "queries", "._1.jpg", "raw.dng")
+    assert str(load_utm_folder(root).left_out) == (
+        "3 files left out: 1 .dng (queries/raw.dng), 1 hidden (queries/._1.jpg), "
+        "1 left by an operating system (database/Thumbs.db)"
+    )
+    assert load_utm_training(root, "test").left_out.count == 3
