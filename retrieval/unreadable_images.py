@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from retrieval.text import name_few, one_line
+from retrieval.text import name_few, one_line, printable
 
 # For the whole process, because a filter that is set for a moment would not hold in other threads. Too many pixels are
 # an error below, and damaged EXIF data do not change the picture.
@@ -30,7 +30,9 @@ class UnreadableImagesError(ValueError):
     def __init__(self, reasons: Mapping[Path, str]) -> None:
         self.reasons = dict(reasons)
         noun = "image" if len(self.reasons) == 1 else "images"
-        names = name_few([f"{path.parent.name}/{path.name} ({reason})" for path, reason in self.reasons.items()])
+        names = name_few(
+            [f"{printable(f'{path.parent.name}/{path.name}')} ({reason})" for path, reason in self.reasons.items()]
+        )
         super().__init__(
             f"{len(self.reasons)} unreadable {noun}: {names}: replace them, or take them out of the data set"
         )

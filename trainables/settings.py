@@ -83,18 +83,14 @@ class DataSettings(Settings):
     @model_serializer(mode="wrap")
     def _without_keys_of_later_versions(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # A sweep is known by a hash of this: a key that came later counts only where it is given.
-        return {key: value for key, value in write(self).items() if key != "pattern" or value is not None}
+        later = ("exif_orientation", "pattern")
+        return {key: value for key, value in write(self).items() if key not in later or value is not None}
 
     @model_validator(mode="after")
     def _report_is_not_selection(self) -> Self:
         if self.select_on == self.report_on:
             raise ValueError(f"select_on and report_on are both {self.select_on.path!r}: a score that was searched for")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_left_to_the_format(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Sweeps are known by a hash of this: those that do not name the key keep the identity that they had before it.
-        return {key: value for key, value in write(self).items() if key != "exif_orientation" or value is not None}
 
 
 def _named_by(pattern: str, source: Any) -> Any:
