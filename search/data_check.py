@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from rich.console import Console
 
-from retrieval.datasets.finding import accept
+from retrieval.datasets.checks.finding import accept
 from retrieval.evaluation.chance import chance_scores
 from search.terminal import progress_bar, say
 from tracking.format_version import JsonFormat
@@ -73,6 +73,9 @@ def check_data(data: SweepData, baselines: Path, console: Console) -> CheckedDat
             images = check_images(data.images, show)
         report = DataReport(images=images, warnings=warnings, chance=chance_scores(data.select_on))
         say(console, f"{images} images read: all are sound")
+    for key, each in (("train", data.train), ("select_on", data.select_on), ("report_on", data.report_on)):
+        if each.left_out:
+            say(console, f"{key}: {each.left_out}")
     for warning in report.warnings:
         say(console, f"warning: {warning}")
     return CheckedData(fingerprint, report, file)

@@ -13,11 +13,11 @@ import numpy as np
 
 from retrieval.boxes import check_boxes
 from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet, fingerprint
-from retrieval.datasets.find_sets import OpenedSet, open_source
-from retrieval.datasets.finding import Finding
-from retrieval.datasets.ground_truth import judge_ground_truth
-from retrieval.datasets.image_contents import ImageContents
-from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
+from retrieval.datasets.checks.find_sets import OpenedSet, open_source
+from retrieval.datasets.checks.finding import Finding
+from retrieval.datasets.checks.ground_truth import judge_ground_truth
+from retrieval.datasets.checks.image_contents import ImageContents
+from retrieval.datasets.checks.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.registry import open_retrieval, open_training
 from retrieval.image_headers import reading_digest
 from retrieval.images import ImageReader, read_image

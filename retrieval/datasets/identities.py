@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.base import Identities, Images, Indices, Query, RetrievalSet, TrainingSet
 from retrieval.datasets.left_out import LeftOut, Listing
 from retrieval.datasets.reid_names import NameRule, Sightings, alike
 from retrieval.text import name_few, printable
@@ -79,7 +79,7 @@ class Gallery:
         return replace(known, left_out=self.left_out + unknown)
 
 
-def to_rank(name: str, root: Path, database: Gallery, queries: Gallery) -> RetrievalSet:
+def to_rank(name: str, root: Path, database: Gallery, queries: Gallery, kept_in: Path | None = None) -> RetrievalSet:
     """Return database and queries: right answers show the query's identity by another camera.
 
     Images of it by the query's own camera are junk, the query itself among them where it is in the database.
@@ -89,6 +89,7 @@ def to_rank(name: str, root: Path, database: Gallery, queries: Gallery) -> Retri
         root: that names are relative to.
         database: in the set's order, without junk.
         queries: each named by its file's name without suffix.
+        kept_in: the folder in which an identity has one name, where that is not the root.
 
     Raises:
         ValueError: a query shows nobody, or two have one name; one line.
@@ -115,6 +116,7 @@ def to_rank(name: str, root: Path, database: Gallery, queries: Gallery) -> Retri
         tuple(made),
         protocol="market",
         cameras=(cameras_N, cameras_Q),
+        identities=_identities(kept_in or root, _names_of(np.unique(asked.identities_N))),
         left_out=database.left_out + queries.left_out,
     )
 
@@ -122,8 +124,22 @@ def to_rank(name: str, root: Path, database: Gallery, queries: Gallery) -> Retri
 def to_train(root: Path, people: Gallery) -> TrainingSet:
     """Return labelled images, an identity a class: in the order of numbers, or of texts where not all are numbers."""
     identities, labels = np.unique(people.sightings.identities_N, return_inverse=True)
-    classes = tuple(f"{each:04d}" if identities.dtype.kind == "i" else str(each) for each in identities)
-    return TrainingSet(Images(root, people.sightings.names), labels, classes, left_out=people.left_out)
+    classes = _names_of(identities)
+    return TrainingSet(
+        Images(root, people.sightings.names),
+        labels,
+        classes,
+        identities=_identities(root, classes),
+        left_out=people.left_out,
+    )
+
+
+def _names_of(identities: NDArray[Any]) -> tuple[str, ...]:
+    return tuple(f"{each:04d}" if identities.dtype.kind == "i" else str(each) for each in identities)
+
+
+def _identities(kept_in: Path, names: tuple[str, ...]) -> Identities:
+    return Identities(kept_in.resolve(), frozenset(names))
 
 
 def hold_out(people: Gallery) -> tuple[Gallery, Gallery]:

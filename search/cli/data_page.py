@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from retrieval.datasets.check import DataCheck
+from retrieval.datasets.checks.check_sets import DataCheck
 from search.terminal import say
 
 

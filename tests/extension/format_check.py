@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from retrieval.datasets.check import check_sets
-from retrieval.datasets.find_sets import open_all
+from retrieval.datasets.checks.check_sets import check_sets
+from retrieval.datasets.checks.find_sets import open_all
 from retrieval.datasets.format import Source
 from retrieval.datasets.registry import FORMATS, open_retrieval, open_training, recognise
 

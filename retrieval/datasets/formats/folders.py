@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.datasets.base import Images, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.base import Identities, Images, Query, RetrievalSet, TrainingSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source
 from retrieval.datasets.image_files import class_folders, find_image_folder, list_outside
 from retrieval.datasets.left_out import Listing
@@ -36,6 +36,8 @@ def load_folder_per_class(root: Path) -> TrainingSet:
         images=Images(root, [image for found in listed.values() for image in found.names]),
         labels=np.repeat(np.arange(len(folders)), [len(found.names) for found in listed.values()]),
         classes=tuple(folders),
+        # A class has one name in the folders that lie beside each other, as train, val and test.
+        identities=Identities(root.resolve().parent, frozenset(folders)),
         left_out=sum((found.left_out for found in listed.values()), list_outside(root)),
     )
 
@@ -64,7 +66,13 @@ def load_folder_queries(root: Path) -> RetrievalSet:
         path, label = labelled.images[index], labelled.labels[index]
         same, itself = members[label], indices[index : index + 1]
         queries.append(Query(f"{labelled.classes[label]}/{path.name}", path, None, same[same != index], junk=itself))
-    return RetrievalSet(root.resolve().name, labelled.images, tuple(queries), left_out=labelled.left_out)
+    return RetrievalSet(
+        root.resolve().name,
+        labelled.images,
+        tuple(queries),
+        identities=labelled.identities,
+        left_out=labelled.left_out,
+    )
 
 
 def _load(path: Path, split: str, source: Source) -> RetrievalSet:

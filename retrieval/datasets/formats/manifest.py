@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.datasets.base import Images, Indices, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.base import Identities, Images, Indices, Query, RetrievalSet, TrainingSet
 from retrieval.datasets.format import Distractors, Format, Reading, Source, first_match
 from retrieval.datasets.left_out import LeftOut
 from retrieval.datasets.listing import check_inside, check_on_disk, find_on_disk, list_unnamed
@@ -37,6 +37,10 @@ class _Manifest:
         if repeated:
             raise ValueError(f"{self.file} lists twice in split {split!r}: {name_few(repeated)}; once is right")
         return _Rows(paths, self.labels_N[chosen])
+
+    def identities(self, labels: Indices) -> Identities:
+        """Return what labels name, by the texts that they have in the whole file."""
+        return Identities(self.file.resolve(), frozenset(self.classes[label] for label in np.unique(labels)))
 
     def check_there(self, paths: list[str]) -> None:
         """Check that paths are those of files below the manifest's folder.
@@ -88,6 +92,7 @@ def load_manifest(file: Path, split: str = "test") -> RetrievalSet:
         f"{file.stem}_{split}",
         Images(file.parent, database.paths),
         _ask(file, database, queries),
+        identities=manifest.identities(queries.labels_N),
         left_out=manifest.unnamed(),
     )
 
@@ -109,7 +114,13 @@ def load_manifest_training(file: Path, split: str = "train") -> TrainingSet:
     manifest.check_there(rows.paths)
     seen, labels = np.unique(rows.labels_N, return_inverse=True)
     classes = tuple(manifest.classes[label] for label in seen)
-    return TrainingSet(Images(file.parent, rows.paths), labels, classes, left_out=manifest.unnamed())
+    return TrainingSet(
+        Images(file.parent, rows.paths),
+        labels,
+        classes,
+        identities=manifest.identities(seen),
+        left_out=manifest.unnamed(),
+    )
 
 
 def _read(file: Path) -> _Manifest:

@@ -45,7 +45,9 @@ def load_msmt17(root: Path, split: str = "test", pattern: str | None = None) -> 
         queries = first_of_each_camera(database)
     else:
         raise ValueError(f"{root}: split {split!r} has no queries; test or val is right")
-    return to_rank("msmt17" if split == "test" else f"msmt17_{split}", root, database, queries)
+    name = "msmt17" if split == "test" else f"msmt17_{split}"
+    # Persons of the test are numbered from 0 again, and are others.
+    return to_rank(name, root, database, queries, kept_in=root / split if split == "test" else root)
 
 
 def load_msmt17_training(root: Path, split: str = "train", pattern: str | None = None) -> TrainingSet:

@@ -36,9 +36,10 @@ def check_data(
 
     Example: python -m search check-data data/mini
     """
-    from retrieval.datasets.check import check_sets
-    from retrieval.datasets.contact_sheet import draw_sheet
-    from retrieval.datasets.find_sets import open_all
+    from retrieval.datasets.checks.check_sets import check_sets
+    from retrieval.datasets.checks.contact_sheet import draw_sheet
+    from retrieval.datasets.checks.find_sets import open_all
+    from search.build import check_images_fit
     from search.cli.data_page import as_json as to_json
     from search.cli.data_page import show_data
     from search.config import load_config
@@ -48,22 +49,25 @@ def check_data(
     # What a program reads is not mixed with what a person sees.
     console = Console(file=sys.stderr if as_json else sys.stdout)
     with input_is_checked():
-        if what.is_dir() or what.suffix != ".toml":
-            sets, size, place = open_all(what), None, what
-        else:
-            settings = load_config(what, data=data, overrides=overrides or ()).data
-            sets, size, place = open_sources(settings), settings.image_size, settings.root
+        config = load_config(what, data=data, overrides=overrides or ()) if what.suffix == ".toml" else None
+        sets = open_all(what) if config is None else open_sources(config.data)
         bars = partial(progress_bar, console)
         check = check_sets(sets, bars, threads=available_threads(), decode=not headers_only)
+        if config is not None and not check.errors:
+            try:
+                check_images_fit(config)
+            except ValueError as error:
+                check.add_error("sweep whose network cannot take its images", str(error))
         if as_json:
             sys.stdout.write(to_json(check) + "\n")
         else:
             show_data(console, check)
         if show_batch is not None:
+            size = None if config is None else config.data.image_size
             draw_sheet([each.opened for each in sets], size, show_batch)
             say(console, f"queries and their answers are drawn in {show_batch}")
         if check.errors:
-            raise ValueError(f"{place}: {check.summary}; named above")
+            raise ValueError(f"{what}: {check.summary}; named above")
         if not as_json:
             how = "headers read: all are sound so far" if headers_only else "images read: all are sound"
             say(console, f"{check.images} {how}")

@@ -3,7 +3,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from retrieval.datasets.check import DataCheck, SetSummary
+from retrieval.datasets.checks.check_sets import DataCheck, SetSummary
 from search.cli.data_page import as_json, show_data
 
 CHECK = DataCheck(

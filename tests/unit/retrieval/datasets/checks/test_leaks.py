@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from retrieval.datasets.base import Identities, Images, Query, RetrievalSet, TrainingSet
-from retrieval.datasets.image_contents import ImageContents
-from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
+from retrieval.datasets.checks.image_contents import ImageContents
+from retrieval.datasets.checks.leaks import find_selection_leaks, find_training_leaks
 
 COUNT = 8
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from retrieval.datasets.check import DataCheck, check_sets
-from retrieval.datasets.find_sets import open_all
+from retrieval.datasets.checks.check_sets import DataCheck, check_sets
+from retrieval.datasets.checks.find_sets import open_all
 from retrieval.datasets.miniature.formats.registry import WRITERS
 from retrieval.datasets.miniature.mini import MiniSettings, write_mini
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from retrieval.datasets.base import Images, Query, RetrievalSet, TrainingSet
-from retrieval.datasets.contact_sheet import draw_sheet
+from retrieval.datasets.checks.contact_sheet import draw_sheet
 
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 

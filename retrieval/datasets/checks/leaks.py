@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.datasets.base import Indices, RetrievalSet, TrainingSet
-from retrieval.datasets.finding import Finding
-from retrieval.datasets.image_contents import ImageContents
+from retrieval.datasets.checks.finding import Finding
+from retrieval.datasets.checks.image_contents import ImageContents
 from retrieval.text import name_few
 
 REFUSED_SHARE = 0.5

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.datasets.base import Indices, RetrievalSet
-from retrieval.datasets.finding import Finding
-from retrieval.datasets.image_contents import ImageContents
+from retrieval.datasets.checks.finding import Finding
+from retrieval.datasets.checks.image_contents import ImageContents
 from retrieval.evaluation.chance import count_ranked, found_among_first, trapezoid_precision
 from retrieval.evaluation.metrics import positives_within
 

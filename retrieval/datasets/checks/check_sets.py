@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from retrieval.boxes import check_boxes
 from retrieval.datasets.base import ExifOrientation, Images, Protocol, RetrievalSet, TrainingSet
-from retrieval.datasets.find_sets import OpenedSet
-from retrieval.datasets.finding import Finding
-from retrieval.datasets.ground_truth import judge_ground_truth
-from retrieval.datasets.image_contents import ImageContents
-from retrieval.datasets.leaks import find_selection_leaks, find_training_leaks
+from retrieval.datasets.checks.find_sets import OpenedSet
+from retrieval.datasets.checks.finding import Finding
+from retrieval.datasets.checks.ground_truth import judge_ground_truth
+from retrieval.datasets.checks.image_contents import ImageContents
+from retrieval.datasets.checks.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.missing import MissingImagesError
 from retrieval.image_headers import ImageHeader, read_header
 from retrieval.images import read_image
@@ -95,7 +95,7 @@ def check_sets(sets: Sequence[OpenedSet], bars: Bars, *, threads: int = 1, decod
     """Check data sets that were opened: what is quick to know first, and the pixels last.
 
     Args:
-        sets: as `retrieval.datasets.find_sets` gives them.
+        sets: as `retrieval.datasets.checks.find_sets` gives them.
         bars: show how far the images are.
         threads: threads that read images.
         decode: whether every image is decoded; otherwise damage behind its header is not seen.

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.datasets.base import Images, RetrievalSet, TrainingSet
-from retrieval.datasets.find_sets import find_data_sets, open_all, open_source
+from retrieval.datasets.checks.find_sets import find_data_sets, open_all, open_source
 from retrieval.datasets.format import Source
 from retrieval.datasets.miniature.mini import MiniSettings, write_mini
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.datasets.image_contents import ImageContents
+from retrieval.datasets.checks.image_contents import ImageContents
 
 SIZE = 20_000  # longer than what is read at both ends
 

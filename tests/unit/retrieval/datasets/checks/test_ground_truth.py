@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from retrieval.datasets.base import Images, Query, RetrievalSet
-from retrieval.datasets.ground_truth import judge_ground_truth
-from retrieval.datasets.image_contents import ImageContents
+from retrieval.datasets.checks.ground_truth import judge_ground_truth
+from retrieval.datasets.checks.image_contents import ImageContents
 from retrieval.evaluation.metrics import positives_within
 
 NONE = np.empty(0, dtype=np.int64)
