@@ -39,7 +39,6 @@ def check_data(
     from retrieval.datasets.checks.check_sets import check_sets
     from retrieval.datasets.checks.contact_sheet import draw_sheet
     from retrieval.datasets.checks.find_sets import open_all
-    from search.build import check_images_fit
     from search.cli.data_page import as_json as to_json
     from search.cli.data_page import show_data
     from search.config import load_config
@@ -54,6 +53,8 @@ def check_data(
         bars = partial(progress_bar, console)
         check = check_sets(sets, bars, threads=available_threads(), decode=not headers_only)
         if config is not None and not check.errors:
+            from search.build import check_images_fit  # only here, for start-up: it loads Optuna
+
             try:
                 check_images_fit(config)
             except ValueError as error:
