@@ -15,7 +15,7 @@ from retrieval.boxes import check_boxes
 from retrieval.datasets.base import ExifOrientation, RetrievalSet, TrainingSet, fingerprint
 from retrieval.datasets.checks.find_sets import OpenedSet, open_source
 from retrieval.datasets.checks.finding import Finding
-from retrieval.datasets.checks.ground_truth import judge_ground_truth
+from retrieval.datasets.checks.ground_truth import judge_ground_truth, judge_training
 from retrieval.datasets.checks.image_contents import ImageContents
 from retrieval.datasets.checks.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.registry import open_retrieval, open_training
@@ -159,6 +159,7 @@ def judge_data(data: SweepData) -> list[Finding]:
     contents = ImageContents.of(data.images, threads=available_threads())
     ranked = (data.select_on, data.report_on)
     return [
+        *judge_training("train", data.train, contents),
         *chain.from_iterable(judge_ground_truth(each, contents) for each in ranked),
         *chain.from_iterable(find_training_leaks(data.train, each, contents) for each in ranked),
         *find_selection_leaks(data.select_on, data.report_on, contents),

@@ -13,5 +13,6 @@ def test_a_format_is_its_file(copy) -> None:
         "[3]",
         "('rose', 'tulip')",
         "flowers: Flowers, labels in a CSV file (labels.csv), {'images': 4, 'labels': 2}",
+        "flowers: Flowers, labels in a CSV file (labels.csv), {'images': 4, 'queries': 4, 'positives': 4, 'junk': 4}",
         "4 {}",
     ]

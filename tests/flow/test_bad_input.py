@@ -116,7 +116,7 @@ def test_a_test_set_that_is_a_copy_of_the_validation_set(tiny_sweep, own_data, t
     more = {"sweep": storage, "dry run": (*storage, "--dry-run"), "train": baselines}[command]
     line = refused(command.split()[0].replace("dry", "sweep"), tiny_sweep, "--data", own_data, *more)
     assert "8 of its 8 query images are in select_on (val)" in line
-    assert "1 ground truth of no use" in refused("check-data", tiny_sweep, "--data", own_data)
+    assert "1 useless ground truth" in refused("check-data", tiny_sweep, "--data", own_data)
 
 
 @pytest.mark.parametrize("weights", ["none.safetensors", "imagenet"])

@@ -12,7 +12,7 @@ from retrieval.boxes import check_boxes
 from retrieval.datasets.base import ExifOrientation, Images, Protocol, RetrievalSet, TrainingSet
 from retrieval.datasets.checks.find_sets import OpenedSet
 from retrieval.datasets.checks.finding import Finding
-from retrieval.datasets.checks.ground_truth import judge_ground_truth
+from retrieval.datasets.checks.ground_truth import judge_ground_truth, judge_training
 from retrieval.datasets.checks.image_contents import ImageContents
 from retrieval.datasets.checks.leaks import find_selection_leaks, find_training_leaks
 from retrieval.datasets.missing import MissingImagesError
@@ -81,7 +81,7 @@ class DataCheck:
         """Add doubts and faults of a ground truth."""
         for finding in findings:
             if finding.is_error:
-                self.add_error("ground truth of no use", finding.text)
+                self.add_error("useless ground truth", finding.text)
             else:
                 self.warnings.append(finding.text)
 
@@ -157,6 +157,8 @@ def _judge(sets: Sequence[OpenedSet], threads: int) -> Iterator[Finding]:
     for each in usable:
         if isinstance(each.opened, RetrievalSet):
             yield from judge_ground_truth(each.opened, contents)
+        elif isinstance(each.opened, TrainingSet):
+            yield from judge_training(each.name, each.opened, contents)
     for first, second in combinations(usable, 2):
         if first.family == second.family:
             yield from _shared(first, second, contents)
@@ -269,7 +271,8 @@ def _count_queries(ranked: RetrievalSet) -> dict[str, int]:
 
 
 def _plural(noun: str, count: int) -> str:
-    if count == 1 or " of " in noun:
+    """Return the noun of a fault in the plural where that is right: `sets with boxes that do not fit`."""
+    head, space, rest = noun.partition(" ")
+    if count == 1:
         return noun
-    head, space, rest = noun.partition(" with ")
-    return f"{head}s{space}{rest}"
+    return f"{head}s{space}{rest}" if rest.startswith(("with ", "whose ")) else f"{noun}s"

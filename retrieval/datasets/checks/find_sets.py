@@ -112,21 +112,29 @@ def _open_splits(path: Path, where: str, sign: Path, known: Format) -> Iterator[
         yield OpenedSet(where, _titled(known.title, path, sign), sources, where)
         return
     for source in sources:
-        opened: Opened | ValueError
-        title = known.title
-        if _is_training(source, known):
-            opened = _try(open_training, path, source)
-        else:
-            opened = _try(open_retrieval, path, source)
-            if known.title_of is not None and not isinstance(opened, ValueError):
-                title = known.title_of(opened)
         # Sets that are not split are the folders train, val and test of the one above them.
         name, family, role = (
-            (f"{where}: {source.split}", f"{where}, {title}", source.split)
+            (f"{where}: {source.split}", f"{where}, {known.title}", source.split)
             if source.split
             else (where, str(path.parent), path.name)
         )
-        yield OpenedSet(name, _titled(title, path, sign), opened, family, role, known.class_noun)
+        for to_train in _readings(role, known):
+            opened: Opened | ValueError
+            title = known.title
+            if to_train:
+                opened = _try(open_training, path, source)
+            else:
+                opened = _try(open_retrieval, path, source)
+                if known.title_of is not None and not isinstance(opened, ValueError):
+                    title = known.title_of(opened)
+            yield OpenedSet(name, _titled(title, path, sign), opened, family, role, known.class_noun)
+
+
+def _readings(role: str, known: Format) -> tuple[bool, ...]:
+    """Return whether a split is read to train on: yes, no, or, where its name does not tell, both."""
+    if known.training is None or role.startswith(("val", "test")):
+        return (False,)
+    return (True,) if role.startswith("train") else (True, False)
 
 
 def _sources(path: Path, known: Format) -> Iterator[Source]:
@@ -134,11 +142,6 @@ def _sources(path: Path, known: Format) -> Iterator[Source]:
     splits = {split for reading in (known.queries, known.training) if reading for split in reading.splits(path)}
     for split in sorted(splits, key=lambda split: (not split.startswith("train"), split)) or [""]:
         yield known.complete(path, Source(format=known.name, split=split or None))
-
-
-def _is_training(source: Source, known: Format) -> bool:
-    """Return whether a source is read to train on: splits named `train…`, and class folders, which have no splits."""
-    return known.training is not None and (source.split is None or source.split.startswith("train"))
 
 
 def _distractors_of(path: Path) -> tuple[str, Path, _Loader] | None:

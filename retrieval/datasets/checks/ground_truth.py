@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.datasets.base import Indices, RetrievalSet
+from retrieval.datasets.base import Indices, RetrievalSet, TrainingSet
 from retrieval.datasets.checks.finding import Finding
 from retrieval.datasets.checks.image_contents import ImageContents
+from retrieval.datasets.left_out import DEEPER, OUTSIDE, Few, LeftOut
 from retrieval.evaluation.chance import count_ranked, found_among_first, trapezoid_precision
 from retrieval.evaluation.metrics import positives_within
 
@@ -93,6 +94,44 @@ def judge_ground_truth(retrieval_set: RetrievalSet, contents: ImageContents) -> 
     return list(_doubts(retrieval_set, counts, chance))
 
 
+def judge_training(name: str, train: TrainingSet, contents: ImageContents) -> Iterator[Finding]:
+    """Yield what keeps training images from teaching anything; nothing where all is well.
+
+    Args:
+        name: of the set, for the lines.
+        train: as it was read.
+        contents: of its images.
+    """
+    sizes = np.bincount(train.labels)
+    if sizes.size == 1:
+        yield Finding(f"{name}: all {len(train.images)} training images are of one class: nothing is to be told apart")
+    elif sizes.max() == 1 and train.pairs_P2 is None:
+        yield Finding(f"{name}: no class has two training images: nothing is to be found alike")
+    numbers = contents.numbers(train.images)
+    seen_once = np.unique(np.stack([numbers, train.labels])[:, numbers >= 0], axis=1)[0]
+    in_several = int((np.bincount(seen_once) > 1).sum()) if seen_once.size else 0
+    if in_several:
+        noun = "picture is" if in_several == 1 else "pictures are"
+        yield Finding(f"{name}: {in_several} training {noun} in more than one class, by content")
+    yield from judge_left_out(name, len(train.images), train.left_out)
+
+
+def judge_left_out(name: str, images: int, left_out: LeftOut) -> Iterator[Finding]:
+    """Yield a doubt where more images lie in folders that are not read than are read.
+
+    Args:
+        name: of the set, for the line.
+        images: that are read.
+        left_out: what is not.
+    """
+    unread = sum(left_out.by_reason.get(reason, Few()).count for reason in (DEEPER, OUTSIDE))
+    if unread > images:
+        yield Finding(
+            f"{name}: {images} images are read and {unread} that lie deeper or outside of class folders are not: "
+            "does it hold several sets, or has it another layout?"
+        )
+
+
 _OWN_AS_JUNK = "as junk, or out of the database, it would be right"
 
 
@@ -121,6 +160,7 @@ def _doubts(retrieval_set: RetrievalSet, counts: _Counts, chance: float) -> Iter
             "one picture with two labels, or a query's image that is neither an answer nor junk"
         )
     yield from _empty_levels(retrieval_set)
+    yield from judge_left_out(name, len(retrieval_set.images), retrieval_set.left_out)
     if retrieval_set.coordinates is not None and all(map(_look_like_degrees, retrieval_set.coordinates)):
         yield Finding(f"{name}: {_DEGREES}")
 

@@ -35,6 +35,11 @@ def test_images_are_read_once_and_warnings_said_every_time(root, tmp_path):
     assert 0 < first.report.chance["map"] < 1
 
 
+def test_what_is_left_out_is_said(root, tmp_path):
+    (root / "train" / "Thumbs.db").touch()
+    assert "train: 1 file left out: 1 left by an operating system (Thumbs.db)" in checked(root, tmp_path)[1]
+
+
 def test_nothing_is_kept_unless_asked(root, tmp_path):
     checked(root, tmp_path)
     assert not (tmp_path / "baselines").exists()

@@ -152,7 +152,7 @@ def test_a_ground_truth_of_no_use_is_an_error(folder: Path, tmp_path: Path) -> N
     for file in list(root.rglob("*.jpg")):
         person, _, rest = file.name.partition("_c")
         file.rename(file.with_name(f"{person}_c1{rest[1:-4]}_{file.name[-8:-4]}{rest[1]}.jpg"))
-    errors = check(root, decode=False).errors["ground truth of no use"]
+    errors = check(root, decode=False).errors["useless ground truth"]
     assert all("all images carry camera 1" in line for line in errors)
 
 
@@ -162,7 +162,7 @@ def test_sets_of_a_family_are_compared(tiny_data: Path, tmp_path: Path) -> None:
     for name in ("train", "val"):
         (root / name).symlink_to(tiny_data / name)
     shutil.copytree(tiny_data / "val", root / "test")
-    (line,) = check(root).errors["ground truth of no use"]
+    (line,) = check(root).errors["useless ground truth"]
     assert "8 of its 8 query images are in select_on (val)" in line
 
 

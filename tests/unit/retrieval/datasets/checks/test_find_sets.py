@@ -92,3 +92,12 @@ def test_the_sets_of_a_sweep_have_its_roles(tiny_data: Path) -> None:
     assert train.family == report_on.family
     missing = open_source(tiny_data, "select_on", "val", Source(path="nowhere"))
     assert isinstance(missing.opened, ValueError)
+
+
+def test_class_folders_whose_name_tells_no_role_are_opened_both_ways(tiny_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "flowers").symlink_to(tiny_data / "train")
+    both = open_all(tmp_path)
+    assert [type(each.opened) for each in both] == [TrainingSet, RetrievalSet]
+    (tmp_path / "val").symlink_to(tiny_data / "train")
+    opened = {each.name: each.opened for each in open_all(tmp_path) if each.name == "val"}
+    assert isinstance(opened["val"], RetrievalSet)

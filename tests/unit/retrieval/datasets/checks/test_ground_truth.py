@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.datasets.base import Images, Query, RetrievalSet
-from retrieval.datasets.checks.ground_truth import judge_ground_truth
+from retrieval.datasets.base import Images, Query, RetrievalSet, TrainingSet
+from retrieval.datasets.checks.ground_truth import judge_ground_truth, judge_training
 from retrieval.datasets.checks.image_contents import ImageContents
+from retrieval.datasets.left_out import DEEPER, LeftOut
 from retrieval.evaluation.metrics import positives_within
 
 NONE = np.empty(0, dtype=np.int64)
@@ -207,3 +208,42 @@ def test_a_revisited_level_without_an_answer(tmp_path):
     assert warnings_of(build(tmp_path, [[1]] * 12, protocol="revisited")) == [
         "set: no query has an answer of the Hard protocol, which scores nothing"
     ]
+
+
+def training(folder: Path, labels, **options) -> list[str]:
+    files = write(folder, len(labels), "image")
+    classes = tuple(str(label) for label in sorted(set(labels)))
+    train = TrainingSet(files, np.array(labels), classes, **options)
+    return [finding.text for finding in judge_training("train", train, ImageContents.of(files))]
+
+
+def test_training_images_of_some_classes_are_sound(tmp_path):
+    assert training(tmp_path, [0, 0, 1, 1, 2]) == []
+
+
+def test_training_images_of_one_class_tell_nothing_apart(tmp_path):
+    assert training(tmp_path, [0, 0, 0]) == [
+        "train: all 3 training images are of one class: nothing is to be told apart"
+    ]
+
+
+def test_training_classes_of_one_image_each_need_pairs(tmp_path):
+    assert training(tmp_path, [0, 1, 2]) == ["train: no class has two training images: nothing is to be found alike"]
+    assert training(tmp_path, [0, 1, 2], pairs_P2=np.array([[0, 1]])) == []
+
+
+def test_a_training_picture_with_two_classes_is_counted(tmp_path):
+    files = write(tmp_path, 6, "image")
+    for copy, original in ((2, 0), (3, 1), (5, 4)):
+        files[copy].write_bytes(files[original].read_bytes())
+    train = TrainingSet(files, np.array([0, 0, 1, 1, 2, 2]), ("a", "b", "c"))
+    assert [each.text for each in judge_training("train", train, ImageContents.of(files))] == [
+        "train: 2 training pictures are in more than one class, by content"
+    ]
+
+
+def test_more_images_beside_the_set_than_in_it_are_doubtful(tmp_path):
+    deeper = LeftOut.of(DEEPER, [f"a/b/{number}.jpg" for number in range(5)])
+    (text,) = training(tmp_path, [0, 0, 1, 1], left_out=deeper)
+    assert text.startswith("train: 4 images are read and 5 that lie deeper or outside of class folders are not")
+    assert training(tmp_path, [0, 0, 1, 1], left_out=LeftOut.of("hidden", map(str, range(9)))) == []
