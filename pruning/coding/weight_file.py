@@ -3,6 +3,7 @@
 Letters: T tensors, R axes (short shapes are filled up with 1).
 """
 
+import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class WeightFile:
         # Written without a single value: only names, types and numbers of axes matter.
         empty = {name: torch.empty([0] * tensor.dim(), dtype=tensor.dtype) for name, tensor in tensors.items()}
         names, header = list(tensors), _header(safetensors.torch.save(empty))
-        position = {name: header.index(f'"{name}":{{'.encode()) for name in names}
+        position = {name: header.index(f"{json.dumps(name, ensure_ascii=False)}:{{".encode()) for name in names}
         is_axis_TR = np.array([[axis < tensor.dim() for axis in range(ranks)] for tensor in tensors.values()])
         file = cls(
             order_T=np.array(sorted(range(len(names)), key=lambda index: position[names[index]])),
