@@ -45,7 +45,8 @@ def read_split_names(file: Path) -> tuple[str, ...]:
         raise ValueError(
             f"{file} cannot be read ({one_line(error)}); it must be Parquet with a column split"
         ) from error
-    return tuple(sorted(str(split) for split in named if not str(split).endswith("_query")))
+    # A row without a split is for `read_columns` to refuse.
+    return tuple(sorted(str(split) for split in named if split is not None and not str(split).endswith("_query")))
 
 
 def _table(file: Path) -> pa.Table:
