@@ -125,7 +125,7 @@ def test_weights_that_are_not_finite_are_refused_by_their_layer():
     network, asked = small_network(), schedule_of(sparsity={"share": 0.5})
     with torch.no_grad():
         weight_of(network[5])[0, 0] = torch.nan
-    with pytest.raises(ValueError, match="^layer '5': weights must be finite"):
+    with pytest.raises(ValueError, match=r"^layer '5': weights must be finite"):
         begin_(network, phases_of(asked)[1], [GROUP], asked)
 
 

@@ -9,7 +9,7 @@ from retrieval.datasets.places import Places, places_to_rank, places_to_train_on
 
 ROOT = Path("photos")
 # A corner of the 10 m grid, as far from the origin as UTM coordinates of a city are.
-EAST, NORTH = 585_000.0, 4_477_000.0
+CORNER = np.array([585_000.0, 4_477_000.0])
 
 
 def places(database: list[tuple[float, float]], queries: list[tuple[float, float]], times=None) -> Places:
@@ -19,8 +19,8 @@ def places(database: list[tuple[float, float]], queries: list[tuple[float, float
         root=ROOT,
         database=[f"database/{index}.jpg" for index in range(len(database))],
         queries=[f"queries/{index}.jpg" for index in range(len(queries))],
-        database_N2=np.array(database, dtype=np.float64).reshape(-1, 2) + (EAST, NORTH),
-        query_Q2=np.array(queries, dtype=np.float64).reshape(-1, 2) + (EAST, NORTH),
+        database_N2=CORNER + np.array(database, dtype=np.float64).reshape(-1, 2),
+        query_Q2=CORNER + np.array(queries, dtype=np.float64).reshape(-1, 2),
         times=None if times is None else (np.array(times[0]), np.array(times[1])),
     )
 
@@ -84,8 +84,7 @@ def test_classes_are_cells_of_10_m_named_by_their_south_west_corner():
 
 
 def test_cells_west_and_south_of_the_origin_are_as_large_as_others():
-    split = places([(-EAST - 0.1, -NORTH - 0.1), (-EAST + 0.1, -NORTH + 0.1), (-EAST - 10.0, -NORTH - 10.0)], [])
-    found = places_to_train_on(split)
+    found = places_to_train_on(places([tuple(metres - CORNER) for metres in (-0.1, 0.1, -10.0)], []))
     assert found.classes == ("-10E_-10N", "0E_0N")
     assert found.labels.tolist() == [0, 1, 0]
 
@@ -123,7 +122,7 @@ def test_images_at_most_25_m_apart_are_never_negatives_in_training():
     found = places_to_train_on(places([(0, 0), (3, 0)], [(7, 0)]))
     assert found.negative_metres == 25.0
     assert found.coordinates_N2 is not None
-    assert (found.coordinates_N2 - (EAST, NORTH)).tolist() == [[0, 0], [3, 0], [7, 0]]
+    assert (found.coordinates_N2 - CORNER).tolist() == [[0, 0], [3, 0], [7, 0]]
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 2)), np.zeros((1, 3)), np.zeros(2), np.array([[0.0, np.nan]])])
@@ -131,5 +130,5 @@ def test_an_image_without_two_finite_coordinates_is_refused(wrong):
     right = np.zeros((1, 2))
     with pytest.raises(ValueError, match=r"^s: 1 query images have coordinates .* metres east and north$"):
         Places("s", ROOT, ["d.jpg"], ["q.jpg"], right, wrong)
-    with pytest.raises(ValueError, match="^s: 1 database images have coordinates"):
+    with pytest.raises(ValueError, match=r"^s: 1 database images have coordinates"):
         Places("s", ROOT, ["d.jpg"], ["q.jpg"], wrong, right)
