@@ -113,7 +113,8 @@ def find_source(storage: SweepStorage, number: int, out: Path, baselines: Path |
         baselines: where the dense network lies, if it was moved since the sweep.
 
     Raises:
-        ValueError: there is no such finished trial or no dense network, or `out` exists.
+        ValueError: the folder holds no sweep, there is no such finished trial, or `out` exists.
+        FileNotFoundError: the dense network is not there.
     """
     out = out.expanduser().resolve()
     if out.exists():
