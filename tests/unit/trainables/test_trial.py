@@ -1,5 +1,7 @@
 import json
 from copy import deepcopy
+from itertools import pairwise
+from pathlib import Path
 
 import onnx
 import pytest
@@ -9,8 +11,8 @@ from pruning.coding.packing import unpack
 from pruning.schedule import Quantization, Schedule
 from retrieval.runtime.latency import Speedup
 from tracking.record import METRICS
-from trainables.baseline import Baseline, baseline_identity, build_dense, find_baseline, train_baseline
-from trainables.settings import DescriptorSettings
+from trainables.baseline import Baseline, baseline_identity, build_dense, find_baseline, need_baseline, train_baseline
+from trainables.settings import DescriptorSettings, TrialSettings
 from trainables.trial import Trial, replay
 
 PLAIN = DescriptorSettings()
@@ -107,24 +109,6 @@ def test_costs_are_known_before_the_first_epoch_and_the_speed_is_measured_once(t
     assert len(meter.pairs) == 1
 
 
-def test_what_is_timed_before_is_the_delivered_graph_with_other_weights(tiny_settings, baselines):
-    settings = tiny_settings.model_copy(update={"descriptor": WHITENED})
-    for _ in train_baseline(settings, baselines, torch.device("cpu")):
-        pass
-    _timed_early_and_late(Trial(schedule("plfp", epochs=1), settings, find_baseline(settings, baselines)))
-
-
-def _timed_early_and_late(trial: Trial) -> None:
-    early, late = CountingMeter(), CountingMeter()
-    costs = trial.costs(early)
-    trial._speed = {}  # so that it asks about the finished network, too
-    trial.step()
-    metrics = trial.finish(late).metrics
-    assert costs == {key: metrics[key] for key in costs}
-    assert early.pairs[0].key == late.pairs[0].key
-    assert early.graph() == late.graph()
-
-
 def test_a_shape_is_known_by_its_widths_whatever_method_and_ratio_lead_to_them(tiny_settings, tiny_baseline):
     keys = []
     for asked in (schedule("l1"), schedule("plfp", ratio=0.49), schedule("l1", ratio=0.25)):
@@ -186,21 +170,30 @@ STAGES = [
 @pytest.mark.parametrize("stages", STAGES, ids=["kmeans", "uniform", "no epochs", "no epochs at all"])
 @pytest.mark.parametrize("method", ["l1", "fpgm"])
 def test_a_last_stage_resumes_as_if_it_had_not_been_interrupted(tiny_settings, tiny_baseline, method, stages):
+    """Resumed in and behind each stage, and run until the next of these epochs: the states are equal to the bit."""
+    small = tiny_settings.finetune.model_copy(update={"batch_size": 8, "recalibration_steps": 1})
+    settings = tiny_settings.model_copy(update={"finetune": small})
     asked = coded(method, **{"epochs": 2, **stages})
-    whole = Trial(asked, tiny_settings, tiny_baseline)
-    saved = []
+    whole = Trial(asked, settings, tiny_baseline)
+    saved = {}
     while not whole.finished:
-        whole.step()
-        saved.append(deepcopy(whole.state_dict()))
+        point = whole.step()
+        saved[point.epoch] = deepcopy(whole.state_dict())
     outcome = whole.finish(measure=None)
-    assert len(saved) == asked.total_epochs
-    for state in saved:
-        resumed = Trial(asked, tiny_settings, tiny_baseline)
-        resumed.load_state_dict(state)
-        again = run(resumed)
-        assert same_state(dict(outcome.network.state_dict()), dict(again.network.state_dict()))
-        assert same_state(without_times(saved[-1]), without_times(resumed.state_dict()))
-        assert (outcome.packed, outcome.plan) == (again.packed, again.plan)
+    last = asked.total_epochs
+    assert len(saved) == last
+    stops = sorted({1, asked.epochs, min(asked.epochs + 2, last), max(last - 1, 1), last})
+    for start, stop in pairwise([*stops, last]):
+        resumed = Trial(asked, settings, tiny_baseline)
+        resumed.load_state_dict(deepcopy(saved[start]))
+        for _ in range(start, stop):
+            resumed.step()
+        assert same_state(without_times(saved[stop]), without_times(resumed.state_dict()))
+        assert resumed.finished is (stop == last)
+        if resumed.finished:
+            again = resumed.finish(measure=None)
+            assert same_state(dict(outcome.network.state_dict()), dict(again.network.state_dict()))
+            assert (outcome.packed, outcome.plan) == (again.packed, again.plan)
 
 
 def test_what_is_only_quantized_is_the_last_epochs_network(tiny_settings, tiny_baseline):
@@ -263,26 +256,53 @@ def test_scratch_starts_from_new_weights_that_follow_from_the_seed(tiny_settings
     assert not torch.equal(new["backbone.conv1.weight"], third["backbone.conv1.weight"])
 
 
+def trained_without_onnx(settings: TrialSettings, baselines_dir: Path) -> Baseline:
+    """Train a dense network, without its ONNX model: that takes seconds, and only a meter reads it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainables.baseline.to_onnx", lambda network, size: b"")
+        for _ in train_baseline(settings, baselines_dir, torch.device("cpu")):
+            pass
+    return need_baseline(settings, baselines_dir)
+
+
 @pytest.fixture(scope="module")
 def bare(tiny_settings, tmp_path_factory):
     """Settings and baseline of a network whose descriptor is what its last convolutions write."""
     network = tiny_settings.network.model_copy(update={"descriptor_size": None})
     dense = tiny_settings.dense.model_copy(update={"epochs": 1})
     settings = tiny_settings.model_copy(update={"network": network, "dense": dense})
-    baselines_dir = tmp_path_factory.mktemp("bare")
-    for _ in train_baseline(settings, baselines_dir, torch.device("cpu")):
-        pass
-    return settings, find_baseline(settings, baselines_dir)
+    return settings, trained_without_onnx(settings, tmp_path_factory.mktemp("bare"))
 
 
-def test_a_whitening_behind_an_open_descriptor_is_part_of_the_shape(bare):
-    dense, baselines_dir = bare[0], bare[1].folder.parent
-    settings = dense.model_copy(update={"descriptor": DescriptorSettings(whitening="pca", size=32, images=60)})
-    for _ in train_baseline(settings, baselines_dir, torch.device("cpu")):
-        pass
-    ratios = {"backbone.layer3.0.conv2": 0.5}
-    asked = Schedule(method="l1", ratios=ratios, epochs=1, learning_rate=1e-3, open_descriptor=True)
-    _timed_early_and_late(Trial(asked, settings, find_baseline(settings, baselines_dir)))
+@pytest.fixture(scope="module")
+def whitened(bare):
+    """The same with two scales and a whitening behind them."""
+    settings = bare[0].model_copy(update={"descriptor": WHITENED})
+    return settings, trained_without_onnx(settings, bare[1].folder.parent)
+
+
+def timed_early_and_late(trial: Trial) -> tuple[CountingMeter, CountingMeter]:
+    """What is timed before the first epoch, and after the last; both cost the same."""
+    early, late = CountingMeter(), CountingMeter()
+    costs = trial.costs(early)
+    trial._speed = {}  # so that it asks about the finished network, too
+    trial.step()
+    metrics = trial.finish(late).metrics
+    assert costs == {key: metrics[key] for key in costs}
+    assert early.pairs[0].key == late.pairs[0].key
+    return early, late
+
+
+def test_what_is_timed_before_is_the_delivered_graph_with_other_weights(whitened):
+    """With all that can lie behind the network: two scales, and a whitening that shrinks with an open descriptor."""
+    ratios = {"backbone.conv1": 0.5, "backbone.layer3.0.conv2": 0.5}
+    asked = Schedule(method="plfp", ratios=ratios, epochs=1, learning_rate=1e-3, open_descriptor=True)
+    early, late = timed_early_and_late(Trial(asked, *whitened))
+    assert early.graph() == late.graph()
+
+
+def test_costs_behind_a_whitening_are_known_before_the_first_epoch(whitened):
+    timed_early_and_late(Trial(schedule("l1", epochs=1), *whitened))
 
 
 @pytest.mark.parametrize("method", ["l1", "fpgm", "scratch"])
@@ -395,8 +415,6 @@ def test_netvlad_starts_from_centroids_among_the_networks_own_features(tiny_sett
     network = tiny_settings.network.model_copy(update={"pooling": "netvlad"})
     dense = tiny_settings.dense.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
     settings = tiny_settings.model_copy(update={"network": network, "dense": dense})
-    for _ in train_baseline(settings, tmp_path, torch.device("cpu")):
-        pass
-    pooling = find_baseline(settings, tmp_path).network().pooling
+    pooling = trained_without_onnx(settings, tmp_path).network().pooling
     # Features of unit length: their means are shorter; the random start's centroids are not.
     assert pooling.centroids_KC.norm(dim=1).max() < 1
