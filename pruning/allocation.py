@@ -46,10 +46,10 @@ def ranked_ratios(
 ) -> dict[str, float]:
     """Take the `share` of all ranked filters that is worth least, then give every block the mean of its groups.
 
-    No group loses more than `cap` of its filters; what it would have lost is taken from the others, as long as there
-    are any: shares above the cap come to the cap. A block is what a group's name says up to its first number
-    (`layer3.1`); groups that were not ranked get their block's mean, 0 where nothing of the block was ranked. A
-    group that spans blocks, as a shortcut's does, counts for the block of its first layer.
+    No group loses more than `cap` of its filters; what it would have lost beyond that is taken from groups that are
+    below the cap. So with a `share` above `cap` every ranked group loses `cap`. A block is what a group's name says up
+    to its first number (`layer3.1`); groups that were not ranked get their block's mean, 0 where nothing of the block
+    was ranked. A group that spans blocks, as a shortcut's does, counts for the block of its first layer.
 
     Source: Wang et al., BAFD (IEEE T-Cybernetics 2021).
     Differs from the paper: that capped groups pass on what they keep is our reading, and what a block is follows from

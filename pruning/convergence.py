@@ -9,7 +9,7 @@ from torch import nn
 from pruning.graph.groups import PrunableGroup, filters_of
 from pruning.surgery import Plan
 
-_UNCHANGED = 1e-2  # change of the norm that counts as none, of the largest norm seen
+_UNCHANGED = 1e-2  # a change of the norm up to this share of the largest norm seen counts as none
 
 
 class Convergence:
@@ -17,7 +17,7 @@ class Convergence:
 
     Source: the early stop of BAFD (IEEE T-Cybernetics 2021), 5 epochs there. Differs from the paper: which change of
     the norm counts as none is not stated; here it is, from one epoch to the next, 1 % of the largest norm seen,
-    that of the first choice: shrunk filters are near zero, where any regrowth is a large change of what they are.
+    that of the first choice: shrunk filters are near zero, where any regrowth is large beside their norm.
     """
 
     def __init__(self, patience: int | None) -> None:

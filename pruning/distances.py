@@ -37,8 +37,8 @@ def pairwise_distances(filters_OD: Tensor) -> Tensor:
 def _centred(rows_OD: Tensor) -> tuple[Tensor, Tensor]:
     """Shift rows to their mean and scale them to about 1; the rows, and the power of two that scales back.
 
-    Distances do not change by a shift, but filters that are all alike would otherwise be near each other beside
-    their length, and all pairs be measured twice. Powers of two scale exactly, and squares cannot overflow.
+    A shift changes no distance. Without it, filters that are all alike would be near each other compared with their
+    norms, and all pairs would be measured twice. Powers of two scale exactly, and squares cannot overflow.
     """
     exponent = rows_OD.abs().max().frexp().exponent
     rows_OD = rows_OD.ldexp(-exponent)

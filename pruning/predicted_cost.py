@@ -1,6 +1,7 @@
 """What a network will cost once it is cut, counted from the widths of its groups alone, without cutting it.
 
-Letters: N images, G groups, T tensors of the state dict, R axes of a tensor (short shapes are filled up with 1).
+Letters: N images, G groups, T tensors of the state dict, R axes of a tensor (shapes with fewer axes are padded
+with 1).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,9 +35,9 @@ class CostModel:
     Attributes:
         groups: of the dense network.
         tensors: names in the state dict.
-        file: the safetensors file of them.
-        shapes_TR: in the dense network.
-        followers_TRG: how many places of each axis go with each channel of a group.
+        file: gives the length of their safetensors file for any shapes.
+        shapes_TR: of the tensors in the dense network.
+        followers_TRG: how many indices along each axis are removed with each channel of a group.
         is_parameter_T: false for buffers.
         macs_T: multiply-adds that one element of the tensor takes part in; 0 for all but weights of layers.
         other_macs: those between activations, which no cut changes.
@@ -71,9 +72,9 @@ class CostModel:
             network: the dense network, as its groups were found in it.
             groups: all of them.
             example_NCHW: what multiply-adds are counted on, as in `pruning.cost.cost_of`.
-            delivered: what is counted: the network without a part that only trains, or with others around it; of
-                those, axes as long as the descriptor shrink with it (a whitening's do), everything else stays. None
-                counts the network itself.
+            delivered: what is counted: the network without a part that only training needs, or inside other modules,
+                as a whitening. In those, axes as long as the descriptor shrink with it; everything else keeps its
+                shape. None counts the network itself.
             prefix: what stands before the network's names in the state dict of `delivered`.
             probe_NCHW: for the check, smaller images that the network takes; None for the example.
 
@@ -85,7 +86,7 @@ class CostModel:
         followers = channel_axes(network, groups)
         cls._counted(network, groups, probe_NCHW, followers, {})._check_against_a_cut(network, probe_NCHW)
         delivered = network if delivered is None else delivered
-        outer = {Axis(prefix + axis.tensor, axis.number): places for axis, places in followers.items()}
+        outer = {Axis(prefix + axis.tensor, axis.number): spans for axis, spans in followers.items()}
         around = {name: tensor for name, tensor in delivered.state_dict().items() if not name.startswith(prefix)}
         group_of = {member: group.id for group in groups for member in group.members}
         owners = {f"{prefix}{layer}.weight": group_of.get(layer, layer) for layer in coded_layers(network)}
@@ -110,7 +111,7 @@ class CostModel:
             tensors=names,
             file=WeightFile.of(state, shapes_TR.shape[1]),
             shapes_TR=shapes_TR,
-            followers_TRG=_places(names, shapes_TR.shape[1], groups, followers),
+            followers_TRG=_spans(names, shapes_TR.shape[1], groups, followers),
             is_parameter_T=np.isin(names, [name for name, _ in network.named_parameters()]),
             macs_T=macs_T,
             other_macs=count_macs(network, example_NCHW) - int(macs_T @ shapes_TR.prod(axis=1)),
@@ -215,18 +216,18 @@ def _shapes_of(tensors: Iterable[Tensor]) -> Integers:
     return np.array([[*tensor.shape, *[1] * (ranks - tensor.dim())] for tensor in tensors], dtype=np.int64)
 
 
-def _places(
+def _spans(
     names: Sequence[str], ranks: int, groups: Sequence[PrunableGroup], followers: Followers
 ) -> NDArray[np.float64]:
     """Return `followers` as an array, T×R×G; tensors that are not among `names` are left out."""
-    places_TRG = np.zeros((len(names), ranks, len(groups)))
+    spans_TRG = np.zeros((len(names), ranks, len(groups)))
     rows = {name: row for row, name in enumerate(names)}
     columns = {group.id: column for column, group in enumerate(groups)}
     for axis, spans in followers.items():
         for group, span in spans.items():
             if axis.tensor in rows:
-                places_TRG[rows[axis.tensor], axis.number, columns[group]] = span
-    return places_TRG
+                spans_TRG[rows[axis.tensor], axis.number, columns[group]] = span
+    return spans_TRG
 
 
 def _macs_per_element(network: nn.Module, example_NCHW: Tensor, followers: Followers) -> Integers:

@@ -44,9 +44,9 @@ def cut(
     disguise, a mean over channels) makes the two differ, and is refused.
 
     Raises:
-        ValueError: the network cannot be traced (see `find_groups`); the plan names an unknown or locked group, or
-            channels that are none, twice the same, out of range, or no whole numbers; or the result is not what the
-            plan asked for, or not what masking gives.
+        ValueError: the network cannot be traced (see `find_groups`); the plan names an unknown or locked group, keeps
+            no channel of one, or names channels twice, out of range, or by other than whole numbers; or the result is
+            not what the plan asked for, or not what masking gives.
     """
     traced = trace(network, example_NCHW)
     small = traced.network

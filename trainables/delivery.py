@@ -1,4 +1,4 @@
-"""The network as it is delivered, scored, exported and timed: at its scales, followed by its whitening."""
+"""The network as it is delivered, scored, exported and timed: at several image scales, followed by a whitening."""
 
 from collections.abc import Mapping
 
@@ -88,7 +88,7 @@ def rebuild(network: nn.Module, settings: DescriptorSettings, weights: Mapping[s
     network.load_state_dict(
         {name.removeprefix(outer): each for name, each in weights.items() if name.startswith(outer)}
     )
-    seen = _at_scales(network, settings)  # only now: its power is one of the weights
+    seen = _at_scales(network, settings)  # after loading: the power by which scales are averaged is a weight
     if settings.whitening != "none":
         seen = Whitened(seen, Whitening(weights[_MEAN], weights[_PROJECTION]))
     return seen.eval()

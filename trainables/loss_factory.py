@@ -7,7 +7,7 @@ from trainables.settings import LossSettings
 
 
 def make_loss(settings: LossSettings, classes: int, descriptor_size: int) -> Loss:
-    """Return the loss as it starts; one with parameters of its own draws them from torch's generator.
+    """Return the untrained loss; one with parameters of its own draws them from torch's global generator.
 
     Args:
         settings: its name and options.

@@ -60,7 +60,7 @@ def first_channels(groups: Sequence[PrunableGroup], schedule: Schedule) -> Plan:
 def narrowed(whitening: Whitening, descriptor_size: int) -> Whitening:
     """Return a whitening of the shape that one fitted to shorter descriptors has.
 
-    Its numbers are taken from the given one: with zeros instead, a runtime would leave the subtraction out.
+    Its numbers are taken from the given one: with zeros, a runtime would optimise the subtraction away.
     """
     projection_KD = whitening.projection_KD[:descriptor_size, :descriptor_size]
     return Whitening(whitening.mean_D[:descriptor_size].clone(), projection_KD.clone())

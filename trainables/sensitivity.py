@@ -53,7 +53,7 @@ class Probe(Settings):
     open_descriptor: bool = False
 
     def flat(self) -> dict[str, Any]:
-        """Return one key a decision, JSON-ready: what the identity of its measurements is made of."""
+        """Return one key a decision, JSON-ready: part of the hash that identifies its measurements."""
         return {**self.model_dump(exclude={"hyperparameters"}), **self.hyperparameters}
 
     def schedule(self, group_id: str, ratio: float) -> Schedule:

@@ -1,4 +1,4 @@
-"""The two stages of a trial: channels are removed while the network trains; then single weights and bits are.
+"""The two stages of a trial: pruning of channels, then pruning of single weights and quantization of the others.
 
 Both have the same calls: train an epoch, give the small network as it is now, save and load their state.
 """

@@ -243,7 +243,7 @@ class Trial:
         return drop_training_head_(delivered.eval())
 
     def _time(self, network: Callable[[], nn.Module], measure: Measure) -> dict[str, float]:
-        """Return the speed of the delivered network, measured at most once; `network` makes one of its shape."""
+        """Return the speed of the delivered network, measured at most once; `network` builds one of its shape."""
         if not self._speed:
             size = traced_size(self.settings.data.image_size)
             key = pair_key(kept_widths(self.groups, self.schedule), self.settings)

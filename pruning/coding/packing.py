@@ -120,7 +120,8 @@ def size_formula_bytes(state: Mapping[str, Tensor], quantized: Mapping[str, Quan
     and it knows no Huffman coding. The bits are summed over all weights, then rounded up to whole bytes.
 
     Source: the MB column of Saha et al., ACPR 2017; Han et al., ICLR 2016, equation 1 without its codebook term.
-    Differs from the paper: nothing, but that Saha et al. do not say how the column was made; it fits it.
+    Differs from the paper: nothing that is known. Saha et al. do not say how they computed the column; this formula
+    gives its numbers.
 
     Raises:
         ValueError: as `pack` does.

@@ -25,7 +25,7 @@ class Phase:
 
     Attributes:
         kind: "penalise" trains with the penalty; "retrain" begins with pruning; "quantize" begins with quantizing.
-        part: which share of the whole way to the target is reached at its end, in (0, 1].
+        part: the share of the schedule's pruning target that is reached at its end, in (0, 1].
     """
 
     kind: Literal["penalise", "retrain", "quantize"]

@@ -187,7 +187,8 @@ class GridWeight(CodedWeight):
 
     Saha, Varma, Jawahar, ACPR 2017 (the grid); Bengio, Léonard, Courville, arXiv 1308.3432 (the straight-through
     gradient).
-    Differs from the papers: how the first trained its uniformly quantized networks is not known; this is [inferred].
+    Differs from the papers: how the first trained its uniformly quantized networks is not known; that it did so
+    straight-through is an assumption.
     """
 
     def quantized(self, original: Tensor) -> QuantizedWeight:

@@ -1,6 +1,6 @@
 """The length of a safetensors file as a function of its tensors' shapes, without their values.
 
-Letters: T tensors, R axes (short shapes are filled up with 1).
+Letters: T tensors, R axes (shapes with fewer axes are padded with 1).
 """
 
 import json
@@ -17,7 +17,7 @@ from torch import Tensor
 
 Integers: TypeAlias = NDArray[np.int64]
 
-_ALIGNMENT = 8  # what the header is filled up to
+_ALIGNMENT = 8  # bytes; safetensors pads the header to a multiple of this
 _POWERS = 10 ** np.arange(1, 19, dtype=np.int64)
 
 
@@ -26,10 +26,10 @@ class WeightFile:
     """Names and types of tensors in a file.
 
     Attributes:
-        order_T: in which the file holds them.
-        item_bytes_T: of one element.
-        is_axis_TR: which of the axes a tensor really has.
-        letters: of the header without the digits of shapes and places, which is all that changes with the shapes.
+        order_T: indices of the tensors in the order in which the file holds them.
+        item_bytes_T: bytes of one element.
+        is_axis_TR: which of the axes a tensor really has; the others are padding.
+        letters: length of the header without the digits of shapes and offsets: only those depend on the shapes.
     """
 
     order_T: Integers

@@ -15,7 +15,7 @@ class Axis(NamedTuple):
     number: int
 
 
-# Axis → group id → how many of the axis's places go with each of the group's channels.
+# Axis → group id → how many indices along the axis are removed with each channel of the group.
 Followers = Mapping[Axis, Mapping[str, int]]
 
 
@@ -24,19 +24,25 @@ def channel_axes(network: nn.Module, groups: Sequence[PrunableGroup]) -> Followe
     axes: dict[Axis, dict[str, int]] = {}
     for group in groups:
         for axis, span in _axes_of(network, group):
-            places = axes.setdefault(axis, {})
-            places[group.id] = places.get(group.id, 0) + span
+            spans = axes.setdefault(axis, {})
+            spans[group.id] = spans.get(group.id, 0) + span
     return axes
 
 
 def descriptor_axes(around: Mapping[str, Tensor], size: int, groups: Sequence[PrunableGroup]) -> Followers:
-    """Return the axes, as long as the descriptor, of tensors that are delivered beside a network, as a whitening's.
+    """Return the axes that index the descriptor in tensors delivered around a network, as those of a whitening.
 
-    They shrink with the groups that fix the descriptor's size, where those are open.
+    An axis counts as such when it is as long as the descriptor. It shrinks with the groups whose channels are the
+    descriptor's columns, where those are not locked.
+
+    Args:
+        around: name → tensor.
+        size: of the descriptor.
+        groups: of the network.
     """
-    places = {group.id: 1 for group in groups if group.descriptor and not group.locked}
+    spans = {group.id: 1 for group in groups if group.descriptor and not group.locked}
     axes = [Axis(name, number) for name, tensor in around.items() for number in range(tensor.dim())]
-    return {axis: places for axis in axes if places and around[axis.tensor].shape[axis.number] == size}
+    return {axis: spans for axis in axes if spans and around[axis.tensor].shape[axis.number] == size}
 
 
 def _axes_of(network: nn.Module, group: PrunableGroup) -> Iterator[tuple[Axis, int]]:

@@ -32,18 +32,18 @@ class PrunableGroup:
         members: names of the layers that write these channels (convolutions and linear layers), in network order;
             channel c is row c of each of their weights.
         norms: names of the BatchNorms that scale these channels, in network order.
-        norm_starts: for each of `norms`, where channel 0 lies in it: not 0 only behind a concatenation (DenseNet).
+        norm_starts: for each of `norms`, the index of channel 0 in it: above 0 only behind a concatenation (DenseNet).
         width: how many channels.
         locked: whether they must all stay: the group writes the network's output (it fixes the descriptor's size)
             and was not opened, or its channels cannot go one by one (grouped convolutions, GroupNorm, LayerNorm,
-            BatchNorm without scale, matrix products between activations, parts taken by their place).
+            BatchNorm without scale, matrix products between activations, slices at fixed indices).
         residual: whether channels of two or more of `members` are added, as by a shortcut. Depthwise ones do not
             count, nor does a product, as in squeeze-and-excitation.
         descriptor: whether each channel is one column of the network's output.
         resolution: number of the run of layers of equal resolution that the group ends in, from 0 at the highest.
         readers: names of the convolutions and linear layers that read these channels, in network order; depthwise
             ones are members.
-        reader_spans: for each of `readers`, how many of its inputs one channel is: not 1 only behind a flatten.
+        reader_spans: for each of `readers`, how many of its inputs one channel becomes: above 1 only behind a flatten.
     """
 
     id: str
@@ -66,7 +66,7 @@ class PrunableGroup:
 
 @dataclass(frozen=True)
 class Traced:
-    """A copy of a network, in evaluation mode with all gradients on, and the way its channels take.
+    """A copy of a network, in evaluation mode with all gradients on, and its dependency graph.
 
     Attributes:
         graph: that copy's dependency graph.
@@ -198,8 +198,8 @@ def _stop_at_(ends: Sequence[Any]) -> None:
 
 
 def _forget_mappings_(node: Any) -> None:
-    """Take a reshape for what it is when it only joins positions: the library takes all for joining channels too."""
-    node.type = _OPTYPE.ELEMENTWISE  # of which the library makes no mappings anew
+    """Treat a reshape that joins only image positions as elementwise: torch-pruning takes all to join channels too."""
+    node.type = _OPTYPE.ELEMENTWISE  # torch-pruning makes no index mappings for these
     towards = [dependency for before in node.inputs for dependency in before.dependencies if dependency.target is node]
     for dependency in [*node.dependencies, *towards]:
         dependency.index_mapping = [None, None]

@@ -17,7 +17,7 @@ _SEPARABLE_TYPES = frozenset(
 )
 # Operations that the graph takes for elementwise though they mix channels (attention, assignment in NetVLAD).
 _MIXING = ("softmax", "bmm", "mmbackward", "attention")
-# Operations that take a part of an axis, from a place that the code fixes: after a cut, others would lie there.
+# Operations that take a part of an axis at indices fixed in the code: after a cut, other channels lie there.
 _TAKING = ("slicebackward", "splitbackward", "splitwithsizes", "unbindbackward", "selectbackward")
 _CHANNELS = 1  # the axis of N×C and N×C×H×W
 

@@ -16,7 +16,7 @@ _aten = torch.ops.aten
 def shuffles_refused(network: nn.Module) -> Iterator[None]:
     """Refuse, for as long as the context lasts, a network that puts channels into another order as it runs.
 
-    The error names the module and the operation. Seen are channel shuffles and pixel shuffles, also those
+    The error names the module and the operation. Detected are channel shuffles and pixel shuffles, also those
     written out as reshapes around a transposition, and flips, rolls and indexing along the channels.
     """
     running = [""]

@@ -33,7 +33,7 @@ def unpack_fields(data: bytes | memoryview, count: int, width: int) -> NDArray[n
     """Read what `pack_fields` wrote: `count` values.
 
     Raises:
-        ValueError: the data are not as long as they take.
+        ValueError: the data are longer or shorter than so many values take.
     """
     if len(data) != field_bytes(count, width):
         raise ValueError(f"{count} fields of {width} bits take {field_bytes(count, width)} bytes, got {len(data)}")

@@ -43,7 +43,7 @@ def code_lengths(counts_S: NDArray[np.int64], longest: int = LONGEST_BITS) -> ND
         raise ValueError(f"an alphabet of {len(counts_S)} symbols cannot be coded; it must have 2 to {2**longest}")
     most_first = np.argsort(-counts_S, kind="stable").tolist()
     coded = most_first[: max(2, int(np.count_nonzero(counts_S)))]
-    # A package is what it costs and the symbols whose words it makes one bit longer, once for each mention.
+    # A package: its cost, and symbols; each time that a symbol is listed, its word becomes one bit longer.
     single = [(int(counts_S[symbol]), (symbol,)) for symbol in coded]
     packages: list[tuple[int, tuple[int, ...]]] = []
     for _ in range(longest):
@@ -74,7 +74,7 @@ def decode(data: bytes | memoryview, count: int, alphabet: int) -> NDArray[np.ui
     """Read `count` symbols that `encode` wrote.
 
     Raises:
-        ValueError: the data cannot be such.
+        ValueError: the data are nothing that `encode` writes.
     """
     lengths_S, block_bits_B, stream = _split(data, count, alphabet)
     words, length_of = _word_table(lengths_S)

@@ -71,7 +71,7 @@ class WeightEntry(_Entry):
         kind: what its codes stand for: centres of one codebook, or steps of a uniform grid for each out channel.
         bits: 2 to 8; codes are below 2^bits.
         kept: how many of its elements are not pruned.
-        positions: how the file says which.
+        positions: the form in which the file stores which elements those are.
         huffman_bytes: length of its Huffman-coded symbols; None when they stand in fields of equal width.
     """
 

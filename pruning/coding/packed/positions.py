@@ -44,7 +44,7 @@ class Bitmap(BaseModel):
     form: Literal["bitmap"] = "bitmap"
 
     def position_bytes(self, weights: int) -> int:
-        """Return how many bytes the positions take in a tensor of `count` weights."""
+        """Return how many bytes the positions take in a tensor of so many weights."""
         return field_bytes(weights, 1)
 
 
@@ -72,7 +72,7 @@ class Relative(BaseModel):
         return 2**self.gap_bits - 1
 
     def position_bytes(self, weights: int) -> int:
-        """Return how many bytes the positions take in a tensor of `count` weights."""
+        """Return how many bytes the positions take in a tensor of so many weights."""
         return field_bytes(self.entries, self.gap_bits)
 
 
@@ -120,7 +120,7 @@ def read_positions(form: Bitmap | Relative, data: bytes | memoryview, weights: i
     """Read which of the weights are kept; bool of shape N.
 
     Raises:
-        ValueError: the data speak of more or fewer weights.
+        ValueError: the data describe more or fewer weights.
     """
     if isinstance(form, Bitmap):
         return np.unpackbits(np.frombuffer(data, np.uint8), count=weights).astype(np.bool_)

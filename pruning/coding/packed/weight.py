@@ -123,7 +123,7 @@ def _check_values(name: str, weight: QuantizedWeight) -> None:
 
 
 def _values(weight: QuantizedWeight) -> list[Tensor]:
-    """Return the bytes of the weight's codebook, or of its grid: low, then step."""
+    """Return the tensors whose values the file holds: the codebook's centres, or the grid's low, then its step."""
     return [values for values in (weight.centres_C, weight.low_O, weight.step_O) if values is not None]
 
 
