@@ -171,7 +171,7 @@ STAGES = [
 @pytest.mark.parametrize("method", ["l1", "fpgm"])
 def test_a_last_stage_resumes_as_if_it_had_not_been_interrupted(tiny_settings, tiny_baseline, method, stages):
     """Resumed in and behind each stage, and run until the next of these epochs: the states are equal to the bit."""
-    small = tiny_settings.finetune.model_copy(update={"batch_size": 8, "recalibration_steps": 1})
+    small = tiny_settings.finetune.model_copy(update={"steps_per_epoch": 1, "batch_size": 8, "recalibration_steps": 1})
     settings = tiny_settings.model_copy(update={"finetune": small})
     asked = coded(method, **{"epochs": 2, **stages})
     whole = Trial(asked, settings, tiny_baseline)
