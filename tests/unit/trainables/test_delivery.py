@@ -99,7 +99,7 @@ def test_no_image_that_is_asked_or_searched_changes_what_is_delivered(tiny_setti
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_trial_of_any_loss_resumes_at_every_epoch_to_the_same_bits(tiny_settings, tmp_path, name):
+def test_a_trial_of_any_loss_resumes_to_the_same_bits(tiny_settings, tmp_path, name):
     head, loss = "reid" if name == "reid" else "plain", LossSettings(name=name, match=1.5, **LOSSES[name])
     settings = brief(tiny_settings, network={"head": head}, loss=loss, descriptor=WHITENED)
     baseline = baseline_of(settings, tmp_path)
@@ -110,7 +110,8 @@ def test_a_trial_of_any_loss_resumes_at_every_epoch_to_the_same_bits(tiny_settin
         saved.append(deepcopy(whole.state_dict()))
     outcome = whole.finish(measure=None)
     assert len(saved) == 3
-    for state in saved:
+    # At every epoch with one loss: what the others add to a state is in that of the epoch before the last stage, too.
+    for state in saved if name == "batch_hard" else saved[1:2]:
         torch.manual_seed(1234)  # what else the process does must not matter
         resumed = Trial(asked, settings, baseline)
         resumed.load_state_dict(state)
