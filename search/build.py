@@ -17,6 +17,7 @@ from pruning.predicted_cost import CostModel
 from pruning.schedule import Schedule
 from search.config import SweepConfig
 from search.context import SearchProblem, SweepContext
+from search.early_checks import check_before_training
 from search.halving.successive_halving import SuccessiveHalving
 from search.sensitivity import groups_to_measure
 from search.study.constraints import check_reachable
@@ -31,7 +32,6 @@ from tracking.record import METRICS
 from tracking.sensitivity import SensitivityMap
 from trainables.baseline import Baseline, build_dense, dense_groups
 from trainables.data import open_data
-from trainables.image_sizes import check_image_sizes
 from trainables.pruned_shape import untrained_cost_model
 
 Groups = tuple[PrunableGroup, ...]
@@ -53,32 +53,34 @@ def build_groups(config: SweepConfig) -> Groups:
     return groups
 
 
+def check_trainable(config: SweepConfig) -> Groups:
+    """Return the groups of the dense network; refuse what no training, trial or measurement could go through with.
+
+    Raises:
+        ValueError: the network cannot be pruned as the file says, or data and settings do not suit each other.
+    """
+    groups = build_groups(config)
+    check_before_training(config, _untrained(config), groups)
+    return groups
+
+
 def build_problem(config: SweepConfig) -> SearchProblem:
     """Build the space and the costs of a sweep, and refuse, before anything trains, what no search could do.
 
     Raises:
-        ValueError: the network cannot be pruned as the file says or take an image, the sampler does not suit the space,
-            the budget ends before the first trial, the limits exclude every network, or there are more brackets than
-            rungs.
+        ValueError: the network cannot be pruned as the file says, data and settings do not suit each other
+            (`search.early_checks`), the sampler does not suit the space, the budget ends
+            before the first trial, the limits exclude every network, or there are more brackets than rungs.
     """
     groups = build_groups(config)
     network = _untrained(config)
-    check_image_sizes(open_data(config.data), config.trial_settings, network)
+    check_before_training(config, network, groups)
     problem = SearchProblem(build_space(config, groups, network), build_costs(config, groups, network))
     check_sampler(config.search.sampler, problem.space)
     config.search.budget.check_longest(problem.space.longest_trial)
     check_reachable(problem.space, problem.costs.metrics, config.limits)
     build_halving(config, problem.space, Path())
     return problem
-
-
-def check_images_fit(config: SweepConfig) -> None:
-    """Check what `build_problem` checks of the images, for what trains the dense network and searches nothing.
-
-    Raises:
-        ValueError: an image is too small for the network, or the data set cannot be opened.
-    """
-    check_image_sizes(open_data(config.data), config.trial_settings, _untrained(config))
 
 
 def build_space(config: SweepConfig, groups: Groups, network: nn.Module | None = None) -> Space:

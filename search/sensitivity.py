@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
 from rich.console import Console
 
 from pruning.graph.groups import PrunableGroup
 from pruning.methods.registry import get_method
 from search.config import SweepConfig
-from search.errors import FailedError
+from search.driver.results import result_of
 from search.terminal import ShowProgress, progress_bar, say
 from spaces.space import Space
 from tracking.charts.write import write_sensitivity
@@ -60,7 +59,7 @@ def sensitivity_map(
 
     Raises:
         ValueError: no group may lose channels.
-        FailedError: a group could not be measured; names it and says why.
+        BadInputError, FailedError: a group could not be measured; names it and says why.
     """
     free = groups_to_measure(space)
     if not free:
@@ -77,8 +76,8 @@ def sensitivity_map(
     }
     if kept:
         notice(f"sensitivity: {len(kept)} of {len(free)} groups were measured before")
-    measured = {**kept, **_measured(tasks, len(free), probe, notice, progress)}
-    dense_point: DensePoint = _result(dense, "the dense network")
+    measured = {**kept, **_measured(tasks, len(free), probe, baselines, notice, progress)}
+    dense_point: DensePoint = result_of(dense, "measuring the sensitivity of the dense network", baselines)
     return SensitivityMap(
         network=settings.network.name,
         method=probe.method,
@@ -138,13 +137,18 @@ def _probe(config: SweepConfig, space: Space) -> Probe:
 
 
 def _measured(
-    tasks: Mapping[Any, str], total: int, probe: Probe, notice: Callable[[str], None], progress: ShowProgress
+    tasks: Mapping[Any, str],
+    total: int,
+    probe: Probe,
+    folder: Path,
+    notice: Callable[[str], None],
+    progress: ShowProgress,
 ) -> dict[str, GroupSensitivity]:
     """Return group id → its measurement, noticing each as it comes."""
     start, before = time.monotonic(), total - len(tasks)
     measured: dict[str, GroupSensitivity] = {}
     progress(before, total)
-    for group in _as_they_come(tasks):
+    for group in _as_they_come(tasks, folder):
         measured[group.group] = group
         per_group = (time.monotonic() - start) / len(measured)
         left = timedelta(seconds=round(per_group * (len(tasks) - len(measured))))
@@ -153,20 +157,11 @@ def _measured(
     return measured
 
 
-def _as_they_come(tasks: Mapping[Any, str]) -> Iterator[GroupSensitivity]:
+def _as_they_come(tasks: Mapping[Any, str], folder: Path) -> Iterator[GroupSensitivity]:
     waiting = list(tasks)
     while waiting:
         (done,), waiting = ray.wait(waiting)
-        yield _result(done, f"group {tasks[done]!r}")
-
-
-def _result(task: Any, what: str) -> Any:
-    try:
-        return ray.get(task)
-    except RayError as error:
-        cause = error.cause if isinstance(error, RayTaskError) else error
-        reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-        raise FailedError(f"the sensitivity of {what} could not be measured: {reason}") from None
+        yield result_of(done, f"measuring the sensitivity of group {tasks[done]!r}", folder)
 
 
 def _line(group: GroupSensitivity, probe: Probe) -> str:

@@ -17,7 +17,7 @@ from search.driver.cluster import connected, trial_slots_for
 from search.driver.dense_network import dense_metrics, trained_baseline
 from search.driver.progress import SweepProgress
 from search.driver.run_trials import run_trials
-from search.errors import GO_ON, FailedError, input_is_checked
+from search.errors import GO_ON, FailedError, failures_are_traced, input_is_checked
 from search.halving.scheduler import SuccessiveHalvingScheduler
 from search.halving.successive_halving import read_decisions
 from search.results.final_evaluation import FinalEvaluation
@@ -34,7 +34,7 @@ from tracking.front import Front
 from tracking.mlflow_runs.store import MlflowStore
 from tracking.sensitivity import SensitivityMap, read_sensitivity
 from trainables.data import open_data
-from trainables.folder import read_records
+from trainables.folder import TrialFolder, read_records
 from trainables.ray_trainable import RayTrial
 from trainables.speed.latency_cache import LatencyMeter
 from trainables.speed.meter import start_meter
@@ -67,6 +67,11 @@ class Sweep:
     warm_start: Path | None = None
 
     def run(self) -> Front:
+        """Do as `_run`, with every unforeseen error in one line and its trace in the sweep's folder."""
+        with failures_are_traced("", self.storage.path):
+            return self._run()
+
+    def _run(self) -> Front:
         """Check, train the dense network, map its groups, search, measure the front, write it, and show it in MLflow.
 
         Raises:
@@ -114,7 +119,7 @@ class Sweep:
     def _measure(self, problem: SearchProblem, former: FormerSweep | None, slots: int) -> SweepContext:
         """Train and score the dense network, map its groups, and return all that the search works with."""
         config, storage = self.config, self.storage.path
-        baseline = trained_baseline(config, self.baselines, self.console)
+        baseline = trained_baseline(config, self.baselines, storage, self.console)
         dense = dense_metrics(config, storage, baseline, self.console)
         sensitivity = self._sensitivity(problem.space)
         with input_is_checked():
@@ -172,8 +177,11 @@ class Sweep:
             failed = [record for record in read_records(self.storage.path) if record.status == "failed"]
             if len(failed) <= self.config.search.max_failures:
                 raise SweepFailedError(searcher.reason or "the search gave up")
+            trace = TrialFolder(self.storage.path, failed[-1].number).error_trace
+            where = f", the trace is in {trace}" if trace.is_file() else ""
+            message = " ".join(failed[-1].message.split())
             raise SweepFailedError(
-                f"{len(failed)} trials failed, the last with: {failed[-1].message} (when that is mended: a larger "
+                f"{len(failed)} trials failed, the last with: {message}{where} (when that is mended: a larger "
                 "search.max_failures in the sweep file, and the same command goes on)"
             )
         if searcher.reason is None:

@@ -17,7 +17,6 @@ from pruning.graph.groups import PrunableGroup, find_groups
 from pruning.identity import json_identity
 from retrieval.descriptors.extract import describe_with
 from retrieval.evaluation.evaluate import evaluate
-from retrieval.evaluation.index import check_factory
 from retrieval.networks.netvlad import NetVLAD
 from retrieval.networks.network import build_network
 from retrieval.networks.weights import load_weights
@@ -29,12 +28,13 @@ from tracking.format_version import VERSION_KEY, check_version
 from tracking.provenance import provenance
 from tracking.record import EpochPoint
 from trainables.data import SweepData, open_data, plain_batches, training_fingerprint
-from trainables.delivery import check_whitening, deliver, drop_training_head_, rebuild
+from trainables.delivery import deliver, drop_training_head_, rebuild
 from trainables.loss_factory import make_batches, make_loss
 from trainables.settings import NetworkSettings, Size, TrialSettings, traced_size, tracing_image
 from trainables.training import Training, TrainingSetup
 
-_CENTROID_BATCHES = 10  # NetVLAD's centroids are placed among the features of their images
+CENTROID_BATCHES = 10
+"""Batches of training images among whose features NetVLAD's centroids are placed."""
 _WEIGHTS, _LOSS, _ONNX, _CARD = "weights.safetensors", "loss.safetensors", "model.onnx", "baseline.json"
 _CARD_VERSION = 1
 
@@ -155,8 +155,7 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
         open_descriptor: whether the group that the descriptor is read from may lose channels.
 
     Raises:
-        ValueError: unknown weights or a shape that they do not fit, a network whose channels cannot be traced, a
-            training set too small for the whitening, or an index that faiss does not know.
+        ValueError: unknown weights or a shape that they do not fit, or a network whose channels cannot be traced.
     """
     network = settings.network
     if network.weights == "imagenet":
@@ -165,10 +164,6 @@ def dense_groups(settings: TrialSettings, *, open_descriptor: bool = False) -> t
     # Only a classifier's size depends on the training set, which need not exist yet otherwise.
     classes = len(open_data(settings.data).train.classes) if network.head == "reid" else 0
     dense = build_dense(network, classes)
-    size = descriptor_size(dense, settings.data.image_size)
-    if settings.descriptor.whitening != "none":
-        check_whitening(settings.descriptor, size, len(open_data(settings.data).train.images))
-    check_factory(settings.evaluation.index, settings.descriptor.size or size)
     example = tracing_image(settings.data.image_size)
     return tuple(find_groups(dense, example, open_descriptor=open_descriptor))
 
@@ -316,7 +311,7 @@ def _untrained(settings: NetworkSettings, plain: Batches) -> nn.Module:
 @torch.no_grad()
 def _place_centroids_(backbone: nn.Module, pooling: NetVLAD, plain: Batches) -> None:
     """Place NetVLAD's centroids among the backbone's own features, as its paper does."""
-    batches = replace(plain, steps=_CENTROID_BATCHES).epoch(0)
+    batches = replace(plain, steps=CENTROID_BATCHES).epoch(0)
     maps = [backbone.eval()(stack_NCHW) for batch in batches for stack_NCHW in batch.stacks]
     pooling.init_from_(torch.cat([map_NCHW.movedim(1, -1).flatten(0, 2) for map_NCHW in maps]), seed=plain.seed)
     backbone.train()

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from retrieval.datasets.base import TrainingSet
 from retrieval.descriptors.extract import describe_with
 from retrieval.networks.multiscale import MultiScale, power_of
 from retrieval.networks.reid import ReIDNetwork
-from retrieval.networks.whitening import Whitened, Whitening, fit_whitening
+from retrieval.networks.whitening import Whitened, Whitening, draw_sample, fit_whitening
 from trainables.data import SweepData
 from trainables.settings import DescriptorSettings, TrialSettings
 
@@ -48,24 +49,29 @@ def deliver(
     return Whitened(seen, whitening.to(device))
 
 
-def check_whitening(settings: DescriptorSettings, descriptor_size: int, training_images: int) -> None:
+def check_whitening(settings: TrialSettings, descriptor_size: int, training_set: TrainingSet) -> None:
     """Refuse a whitening that cannot be fitted.
 
     Args:
-        settings: of the whitening.
+        settings: of the sweep.
         descriptor_size: of the network.
-        training_images: how many there are to fit it to.
+        training_set: whose images it is to be fitted to.
 
     Raises:
-        ValueError: the descriptor is smaller than asked for, or there are too few images.
+        ValueError: the descriptor is smaller than asked for, or there are too few images or no pairs.
     """
-    size = settings.size or descriptor_size
+    wanted = settings.descriptor
+    if wanted.whitening == "none":
+        return
+    size = wanted.size or descriptor_size
     if size > descriptor_size:
         raise ValueError(f"descriptor.size is {size}, but the network's descriptor has {descriptor_size} numbers")
-    if min(training_images, settings.images) <= size:
+    sample = draw_sample(training_set, kind=wanted.whitening, images=wanted.images, seed=settings.dense.seed)
+    if len(sample.chosen_N) <= size:
+        paired = " in pairs that match" if wanted.whitening == "lw" else ""
         raise ValueError(
-            f"whitening to {size} numbers needs more images than that: there are {training_images} to train on, "
-            f"descriptor.images is {settings.images}"
+            f"whitening to {size} numbers needs more images than that: there are {len(sample.chosen_N)}{paired} to fit "
+            f"it to, of {len(training_set.images)} to train on; descriptor.images is {wanted.images}"
         )
 
 

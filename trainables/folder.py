@@ -109,6 +109,15 @@ class TrialFolder:
         write_atomically(self.path / "last_error", message)
         self.trace.unlink(missing_ok=True)
 
+    def note_trace(self, text: str) -> None:
+        """Write the trace of the last error, its own or the machine's, to `error_trace`."""
+        write_atomically(self.error_trace, text)
+
+    @property
+    def error_trace(self) -> Path:
+        """The file of `note_trace`."""
+        return self.path / "error.txt"
+
     def last_error(self) -> str | None:
         """Return the error of the last attempt, or None."""
         if hung := hangs(self.trace):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import traceback
 import uuid
 from pathlib import Path
 from typing import Any, Literal
@@ -112,6 +113,8 @@ class RayTrial(tune.Trainable):
             raise  # the folder belongs to another worker now
         except Exception as error:
             message = as_utf8(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):
+                self._folder.note_trace(traceback.format_exc())
             if not is_own_fault(error):
                 # For the driver's record, in case this was the last attempt; a full disk cannot take it.
                 with contextlib.suppress(OSError):

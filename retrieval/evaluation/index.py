@@ -70,25 +70,6 @@ def build_index(gallery: Gallery, factory: str, *, training_ND: np.ndarray | Non
     return index
 
 
-def check_factory(factory: str, size: int) -> None:
-    """Check that faiss knows an index of this description for vectors of this size.
-
-    Args:
-        factory: as `build_index` takes it.
-        size: D.
-
-    Raises:
-        ValueError: it does not; with faiss's reason.
-    """
-    if factory == EXACT:
-        return
-    description = factory.partition(";")[0]
-    try:
-        faiss.index_factory(size, description, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        raise ValueError(f"faiss makes no index {factory!r} of vectors of size {size}: {_reason(error)}") from error
-
-
 def search(index: faiss.Index, queries_QD: np.ndarray, count: int) -> np.ndarray:
     """Return database indices Q×K, best first, −1 where the index has fewer; equal scores rank by lowest index.
 
@@ -164,8 +145,13 @@ def _skip_polysemous_training(index: faiss.Index) -> None:
         inner.do_polysemous_training = False  # type: ignore[attr-defined]
 
 
+def training_stride(count: int) -> int:
+    """Return how far apart the vectors lie, of `count` in a database, that clusters and codes are fitted to."""
+    return max(1, -(-count // _MOST_TRAINING_VECTORS))
+
+
 def _sample(parts: list[np.ndarray]) -> np.ndarray:
-    stride = max(1, -(-sum(len(part) for part in parts) // _MOST_TRAINING_VECTORS))
+    stride = training_stride(sum(len(part) for part in parts))
     return np.concatenate([_float32(part[::stride]) for part in parts])
 
 

@@ -4,6 +4,7 @@ Letters: N images, D descriptor size, K size after whitening, P pairs.
 """
 
 import logging
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -147,17 +148,39 @@ def fit_whitening(
         ValueError: not more images than K, fewer than 2, or, for "lw", no two images of one class.
         UnreadableImagesError: names every image of the sample that could not be read.
     """
+    sample = draw_sample(training_set, kind=kind, images=images, seed=seed)
+    descriptors_ND = extract(describe, [(training_set.images[i], None) for i in sample.chosen_N], reader)
+    return fit_lw(descriptors_ND, sample.pairs_P2, size) if kind == "lw" else fit_pca(descriptors_ND, size)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The training images that a whitening is fitted to.
+
+    Attributes:
+        chosen_N: indices of the images, ascending.
+        pairs_P2: pairs that match, as places in `chosen_N`; none for "pca".
+    """
+
+    chosen_N: Indices
+    pairs_P2: Indices
+
+
+def draw_sample(training_set: TrainingSet, *, kind: WhiteningKind, images: int, seed: int) -> Sample:
+    """Draw the training images that a whitening is fitted to; the arguments are those of `fit_whitening`.
+
+    Raises:
+        ValueError: fewer than 2 images are asked for, or, for "lw", no two images are of one class.
+    """
     if images < 2:
         raise ValueError(f"whitening is to be fitted to {images} images; at least 2 are needed")
     rng = np.random.default_rng(seed)
     if kind == "lw":
-        pairs_P2 = _sample_pairs(training_set, images, rng)
-        chosen_N, rows = np.unique(pairs_P2, return_inverse=True)
-    else:
-        count = len(training_set.images)
-        chosen_N = np.sort(rng.choice(count, min(images, count), replace=False))
-    descriptors_ND = extract(describe, [(training_set.images[i], None) for i in chosen_N], reader)
-    return fit_lw(descriptors_ND, rows.reshape(-1, 2), size) if kind == "lw" else fit_pca(descriptors_ND, size)
+        chosen_N, rows = np.unique(_sample_pairs(training_set, images, rng), return_inverse=True)
+        return Sample(chosen_N, rows.reshape(-1, 2))
+    count = len(training_set.images)
+    chosen_N = np.sort(rng.choice(count, min(images, count), replace=False))
+    return Sample(chosen_N, np.empty((0, 2), dtype=np.int64))
 
 
 def _sample_pairs(training_set: TrainingSet, images: int, rng: np.random.Generator) -> Indices:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import conint
 
@@ -20,10 +21,12 @@ class BatchKind:
     Attributes:
         make: takes plain random batches, whose images, seed and steps it uses, and `options` as keywords.
         options: the keywords.
+        check: raises a ValueError for batches that an epoch could fail to draw; looks at the whole training set.
     """
 
     make: Callable[..., BatchSource]
     options: tuple[Option, ...] = ()
+    check: Callable[[Any], None] = lambda batches: None
 
 
 def _plain(plain: Batches) -> Batches:
@@ -40,6 +43,7 @@ TUPLES = BatchKind(
         Option("queries", _AT_LEAST_ONE, TupleBatches.queries, "tuples mined an epoch"),
         Option("pool", _AT_LEAST_ONE, TupleBatches.pool, "images that negatives are mined among, an epoch"),
     ),
+    check=TupleBatches.check_negatives,
 )
 """`batch_size` tuples of a query, its positive and its hardest negatives, with the targets −1, 1 and 0."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from retrieval.datasets.base import Indices, TrainingSet
 
@@ -41,6 +42,54 @@ def draw_pool(training_set: TrainingSet, size: int, rng: np.random.Generator) ->
     """Draw `size` random images, or all, to look for negatives among; returns sorted indices."""
     count = len(training_set.images)
     return np.sort(rng.choice(count, min(size, count), replace=False))
+
+
+def check_pool(training_set: TrainingSet, size: int) -> None:
+    """Check that any pool of random images holds a negative for every query.
+
+    Args:
+        training_set: classes, pairs and, for places, coordinates.
+        size: of the pool.
+
+    Raises:
+        ValueError: so many images cannot be the negatives of some query that they may fill a pool.
+    """
+    drawn = min(size, len(training_set.images))
+    pairs_P2 = _possible_pairs(training_set)
+    for pair in pairs_P2[_most_excluded(training_set, pairs_P2) >= drawn]:
+        excluded = _count_excluded(training_set, pair)
+        if excluded >= drawn:
+            more = "more classes" if excluded == len(training_set.images) else f"at least {excluded + 1}"
+            raise ValueError(
+                f"loss.pool is {size}, but {excluded} of {len(training_set.images)} training images cannot be a "
+                f"negative of {training_set.images[pair[0]].name} (its class, or too near): {more} would be right"
+            )
+
+
+def _possible_pairs(training_set: TrainingSet) -> Indices:
+    """Return the named pairs; without them each query with itself, since its positive is of its class."""
+    if training_set.pairs_P2 is not None:
+        return training_set.pairs_P2
+    queries_P = np.flatnonzero(_class_sizes(training_set)[training_set.labels] > 1)
+    return np.stack([queries_P, queries_P], axis=1)
+
+
+def _most_excluded(training_set: TrainingSet, pairs_P2: Indices) -> Indices:
+    """Return, for each pair, at most how many images cannot be a negative: some may be counted twice."""
+    labels_P2 = training_set.labels[pairs_P2]
+    sizes_P2 = _class_sizes(training_set)[labels_P2]
+    most_P = sizes_P2[:, 0] + np.where(labels_P2[:, 0] == labels_P2[:, 1], 0, sizes_P2[:, 1])
+    if training_set.coordinates_N2 is None:
+        return most_P
+    tree = cKDTree(training_set.coordinates_N2)
+    queries_P2 = training_set.coordinates_N2[pairs_P2[:, 0]]
+    return most_P + tree.query_ball_point(queries_P2, training_set.negative_metres, return_length=True)
+
+
+def _count_excluded(training_set: TrainingSet, pair: Sequence[int]) -> int:
+    everything = np.arange(len(training_set.images))
+    of_class_N = np.isin(training_set.labels, training_set.labels[list(pair)])
+    return int(np.count_nonzero(of_class_N | _within_metres(training_set, pair[0], everything)))
 
 
 def hardest_negatives(

@@ -13,7 +13,7 @@ from torch import nn
 from retrieval.datasets.base import Indices
 from retrieval.descriptors.extract import describe_with, extract
 from retrieval.training.loop import Batch, Batches
-from retrieval.training.mining import draw_pairs, draw_pool, hardest_negatives, pairs_available
+from retrieval.training.mining import check_pool, draw_pairs, draw_pool, hardest_negatives, pairs_available
 
 _RANKED_AT_ONCE = 256  # queries whose similarities to the whole pool are held at a time
 
@@ -49,6 +49,14 @@ class TupleBatches:
     def __post_init__(self) -> None:
         if not pairs_available(self.plain.training_set):
             raise ValueError("the training set has no two images of a class: tuples need pairs that match")
+
+    def check_negatives(self) -> None:
+        """Check that every query finds a negative in whatever pool is drawn.
+
+        Raises:
+            ValueError: a pool may hold nothing but images of a query's own class, or of its place.
+        """
+        check_pool(self.plain.training_set, self.pool)
 
     @property
     def size(self) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ray
 from rich.console import Console
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from search.context import SweepContext
 from search.data_check import check_ground_truth
 from search.driver.cluster import connected, node_resources, trial_slots_for
 from search.driver.progress import COUNTED
+from search.driver.results import result_of
 from search.driver.tasks import time_epoch
 from search.errors import input_is_checked
 from search.study.budget import Budget
@@ -84,7 +84,8 @@ def dry_run(
     with input_is_checked(), connected(address):
         slots = trial_slots_for(config.resources)
         lines = [resources_line(config.resources, node_resources(), slots)]
-        seconds = ray.get(time_epoch.options(**config.resources.task_options).remote(config.trial_settings))
+        task = time_epoch.options(**config.resources.task_options).remote(config.trial_settings)
+        seconds = result_of(task, "timing an epoch")
     lines += time_lines(
         config.search.budget,
         epochs=space.longest_trial,

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import ray
 from pydantic import BaseModel
 
 from search.config import SweepConfig
+from search.driver.results import result_of, task_errors_in_one_line
 from search.driver.tasks import measure_member, score_member
 from search.driver.waiting import wait_with_progress
 from tracking.format_version import JsonFormat
@@ -93,11 +93,12 @@ class FinalEvaluation:
         # One after the other: nothing else may run while the speed is measured.
         scored = score_member.options(**options).remote(settings, self.baselines, self.storage, number)
         images = len(open_data(settings.data).report_on.images)
-        test = wait_with_progress(scored, TrialFolder(self.storage, number).path, images, notice)
+        with task_errors_in_one_line(f"scoring trial {number}", self.storage):
+            test = wait_with_progress(scored, TrialFolder(self.storage, number).path, images, notice)
         speed = self._speeds(records).get(shape_of(record))
         if speed is None:
             task = measure_member.remote(settings, self.baselines, self.storage, number, self.meter)
-            speed = asdict(ray.get(task))
+            speed = asdict(result_of(task, f"measuring the speed of trial {number}", self.storage))
         FINALS_JSON.write(self._path(number), FinalMetrics(speed=speed, test=test))
 
     def _speeds(self, records: Sequence[TrialRecord]) -> dict[Shape, dict[str, float]]:

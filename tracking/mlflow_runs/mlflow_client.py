@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import shlex
 import tempfile
 import warnings
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from tracking.files import write_atomically
 from tracking.mlflow_runs.runs_client import RunsClient
@@ -20,6 +22,8 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 _SQLITE = "sqlite:///"
+# The same store, but MLflow takes no part of the address for a folder that it has to make (it does not decode it).
+_SQLITE_QUOTED = "sqlite+pysqlite:///"
 STORE_NAME, ARTIFACTS_NAME = "mlflow.db", "mlartifacts"
 
 
@@ -43,27 +47,24 @@ def make_sqlite_store(tracking_uri: str) -> None:
     MLflow creates table after table for seconds. It could never use a file again in which it was killed, or for which
     the disk was too small.
     """
-    if not tracking_uri.startswith(_SQLITE):
-        return
-    path = Path(tracking_uri.removeprefix(_SQLITE))
-    if path.exists():
+    path = _sqlite_file(tracking_uri)
+    if path is None or path.exists():
         return
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / STORE_NAME
-        quiet_client(f"{_SQLITE}{made}").search_experiments(max_results=1)
+        quiet_client(_address(made)).search_experiments(max_results=1)
         write_atomically(path, made.read_bytes())
 
 
 def default_tracking_uri(folder: Path) -> str:
     """Return the address of a SQLite store in `folder`, used where no server is given."""
-    return f"{_SQLITE}{folder.resolve() / STORE_NAME}"
+    return _address(folder.resolve() / STORE_NAME)
 
 
 def artifact_location(tracking_uri: str) -> str | None:
     """Return where artifacts go: a folder beside a SQLite file; None (the server decides) otherwise."""
-    if not tracking_uri.startswith(_SQLITE):
-        return None
-    return (Path(tracking_uri.removeprefix(_SQLITE)).resolve().parent / ARTIFACTS_NAME).as_uri()
+    path = _sqlite_file(tracking_uri)
+    return None if path is None else (path.resolve().parent / ARTIFACTS_NAME).as_uri()
 
 
 def ui_command(tracking_uri: str) -> str:
@@ -71,3 +72,16 @@ def ui_command(tracking_uri: str) -> str:
     if tracking_uri.startswith(("http://", "https://")):
         return tracking_uri
     return f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri)} --host 127.0.0.1"
+
+
+def _address(path: Path) -> str:
+    """Return the address of a SQLite file; what an address would take for something else is quoted."""
+    return f"{_SQLITE_QUOTED}{quote(str(path))}" if re.search("[?#%]", str(path)) else f"{_SQLITE}{path}"
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    """Return the file that an address of SQLite names; None for any other address."""
+    for scheme in (_SQLITE, _SQLITE_QUOTED):
+        if tracking_uri.startswith(scheme):
+            return Path(unquote(tracking_uri.removeprefix(scheme).partition("?")[0]))
+    return None

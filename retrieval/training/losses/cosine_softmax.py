@@ -47,4 +47,5 @@ COSINE_SOFTMAX = LossKind(
     CosineSoftmax,
     options=(Option("scale", PositiveFloat, DEFAULT_SCALE, "factor on the cosines before the softmax"),),
     learns="class directions",
+    least_classes=2,
 )

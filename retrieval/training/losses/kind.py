@@ -17,6 +17,7 @@ class LossKind:
         options: the keywords, keys of [loss] in a sweep file.
         batches: the batches that it trains on.
         learns: the parameters that it has of its own, in words, for messages; empty where it has none.
+        least_classes: fewer classes of training images leave it nothing to learn.
         needs_classifier: whether it takes the outputs of a `retrieval.networks.reid.ReIDNetwork`.
     """
 
@@ -24,6 +25,7 @@ class LossKind:
     options: tuple[Option, ...] = ()
     batches: BatchKind = PLAIN
     learns: str = ""
+    least_classes: int = 1
     needs_classifier: bool = False
 
     @property

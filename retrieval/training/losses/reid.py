@@ -45,4 +45,5 @@ REID = LossKind(
     ),
     batches=CLASSES,
     needs_classifier=True,
+    least_classes=2,
 )

@@ -53,10 +53,10 @@ def check_data(
         bars = partial(progress_bar, console)
         check = check_sets(sets, bars, threads=available_threads(), decode=not headers_only)
         if config is not None and not check.errors:
-            from search.build import check_images_fit  # only here, for start-up: it loads Optuna
+            from search.build import check_trainable  # only here, for start-up: it loads Optuna
 
             try:
-                check_images_fit(config)
+                check_trainable(config)
             except ValueError as error:
                 check.add_error("sweep whose network cannot take its images", str(error))
         if as_json:

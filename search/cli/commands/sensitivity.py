@@ -29,7 +29,7 @@ def sensitivity(
     from search.driver.environment import prepare_ray
 
     prepare_ray(address)
-    from search.build import build_groups, build_space
+    from search.build import build_space, check_trainable
     from search.config import load_config
     from search.driver.cluster import connected, trial_slots_for
     from search.sensitivity import draw_map
@@ -38,7 +38,7 @@ def sensitivity(
     console = Console()
     with input_is_checked():
         config = load_config(file, data=data, overrides=overrides or ())
-        space = build_space(config, build_groups(config))
+        space = build_space(config, check_trainable(config))
         if find_baseline(config.trial_settings, baselines.resolve()) is None:
             raise ValueError(f"the dense network of {file} is not in {baselines}: `train {file}` trains it")
     with input_is_checked(), connected(address):

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from search.cli.arguments import Baselines, Data, Overrides, SweepFile
-from search.errors import input_is_checked
+from search.errors import failures_are_traced, input_is_checked
 
 # Imports inside the function save start-up time: `--help` loads neither torch nor Ray.
 
@@ -24,10 +24,10 @@ def train(
 
     from retrieval.networks.weights import published_weights
     from retrieval.text import need_text
-    from search.build import check_images_fit
+    from search.build import check_trainable
     from search.config import load_config
     from search.data_check import check_ground_truth
-    from trainables.baseline import dense_groups, find_baseline, need_baseline, train_baseline
+    from trainables.baseline import find_baseline, need_baseline, train_baseline
     from trainables.data import check_images, open_data
     from trainables.threads import available_threads, use_threads
 
@@ -36,8 +36,7 @@ def train(
         config = load_config(file, data=data, overrides=overrides or ())
         settings = config.trial_settings
         need_text(baselines_dir, "baselines")
-        dense_groups(settings)  # a network that cannot be pruned is not worth training
-        check_images_fit(config)
+        check_trainable(config)  # a network that cannot be pruned is not worth training
         data_sets = open_data(settings.data)
         for warning in check_ground_truth(data_sets):
             typer.echo(f"warning: {warning}")
@@ -48,7 +47,8 @@ def train(
     if baseline is None:
         use_threads(available_threads())
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        for point in train_baseline(settings, baselines_dir, device):
-            typer.echo(f"epoch {point.epoch}: loss {point.loss:.3f}, mAP {point.map:.4f}, {point.seconds:.1f} s")
+        with failures_are_traced("training the dense network", baselines_dir):
+            for point in train_baseline(settings, baselines_dir, device):
+                typer.echo(f"epoch {point.epoch}: loss {point.loss:.3f}, mAP {point.map:.4f}, {point.seconds:.1f} s")
         baseline = need_baseline(settings, baselines_dir)
     typer.echo(f"the dense network is in {baseline.folder}")

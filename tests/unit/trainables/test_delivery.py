@@ -13,9 +13,9 @@ from pruning.coding.packing import unpack
 from pruning.schedule import Quantization, Schedule
 from retrieval.images import ImageReader
 from retrieval.runtime.onnx_model import describe_in, open_session, to_onnx
-from trainables.baseline import _appearing, dense_groups, find_baseline, need_baseline, train_baseline
+from trainables.baseline import _appearing, find_baseline, need_baseline, train_baseline
 from trainables.data import open_data
-from trainables.delivery import whitening_of
+from trainables.delivery import check_whitening, whitening_of
 from trainables.settings import DescriptorSettings, LossSettings, TrialSettings
 from trainables.trial import Outcome, Trial, replay
 
@@ -172,10 +172,10 @@ def test_of_two_that_deliver_at_once_the_first_stays_and_the_second_goes_on(tmp_
     [
         ({"whitening": "pca", "size": 64}, "descriptor.size is 64, but the network's descriptor has 32 numbers"),
         ({"whitening": "lw", "images": 32}, "whitening to 32 numbers needs more images.*descriptor.images is 32"),
-        ({"whitening": "pca", "images": 20}, "whitening to 32 numbers needs more images.*there are 96 to train on"),
+        ({"whitening": "pca", "images": 20}, "whitening to 32 numbers needs more images.*of 96 to train on"),
     ],
 )
 def test_a_whitening_that_cannot_be_fitted_is_refused_before_anything_is_trained(tiny_settings, descriptor, message):
     settings = tiny_settings.model_copy(update={"descriptor": DescriptorSettings(**descriptor)})
     with pytest.raises(ValueError, match=message):
-        dense_groups(settings)
+        check_whitening(settings, 32, open_data(settings.data).train)

@@ -158,7 +158,7 @@ def test_a_full_disk_is_no_fault_of_the_trial_and_the_next_worker_goes_on(tmp_pa
         worker.step()
     folder = TrialFolder(tmp_path, 7)
     assert "checkpoint.pt" in folder.last_error()
-    assert sorted(folder.path.iterdir()) == sorted([*files, folder.path / "last_error"])
+    assert sorted(folder.path.iterdir()) == sorted([*files, folder.error_trace, folder.path / "last_error"])
     assert folder.record() is None
     assert ScriptedTrial(tmp_path).step()["epoch"] == 2
 

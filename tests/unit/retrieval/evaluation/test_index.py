@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from retrieval.evaluation.exact_search import distance_rows, gallery_parts
-from retrieval.evaluation.index import build_index, check_factory, index_bytes, rank, search, search_ms
+from retrieval.evaluation.index import build_index, index_bytes, rank, search, search_ms
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -153,12 +153,3 @@ def test_searching_a_larger_database_takes_longer_and_leaves_the_threads_as_they
     finally:
         faiss.omp_set_num_threads(before)
     assert 0 < short_ms < long_ms
-
-
-def test_an_index_is_checked_before_there_are_vectors_to_fit_it_to():
-    check_factory("Flat", 16)
-    check_factory("IVF64,PQ4;nprobe=8", 16)
-    with pytest.raises(ValueError, match=r"^faiss makes no index 'PQ7' of vectors of size 16: .*multiple"):
-        check_factory("PQ7", 16)
-    with pytest.raises(ValueError, match=r"^faiss makes no index 'Fast' .*parse"):
-        check_factory("Fast", 16)

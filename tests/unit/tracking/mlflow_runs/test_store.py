@@ -1,12 +1,13 @@
 import logging
 import math
 import time
+from pathlib import Path
 
 import pytest
 
 from tracking.charts.write import write_front
 from tracking.front import build_front
-from tracking.mlflow_runs.mlflow_client import default_tracking_uri, quiet_client, ui_command
+from tracking.mlflow_runs.mlflow_client import default_tracking_uri, make_sqlite_store, quiet_client, ui_command
 from tracking.mlflow_runs.store import MlflowStore
 from tracking.record import EpochPoint, TrialRecord, read_record
 
@@ -246,3 +247,29 @@ def test_a_moved_folder_shows_all_again_and_touches_the_old_place_no_more(make_r
     assert sorted(shown.trials) == [0, 1]
     assert str(new) in shown.experiment.artifact_location
     assert not old.exists()
+
+
+@pytest.mark.parametrize("name", ["a b?c#d%20e", "100%", "what?", "#1", 'it\'s "ü"', "a@b:c", "?x=y&z"])
+def test_a_folder_of_any_name_keeps_its_store_and_nothing_is_left_beside_it(
+    make_record, tmp_path, empty_database, name
+):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(empty_database)
+    assert _publish(folder, make_record(0, 0.6, 2.0)) == []
+    shown = _Shown(folder)
+    assert list(shown.trials) == [0]
+    run_id = shown.trials[0].info.run_id
+    assert "record.json" in [file.path for file in shown.client.list_artifacts(run_id)]
+    assert list(tmp_path.iterdir()) == [folder]
+    assert list((folder / "mlartifacts").rglob("record.json"))
+
+
+def test_a_store_is_made_in_the_very_file_that_its_address_names(tmp_path):
+    folder = tmp_path / "50% ?"
+    folder.mkdir()
+    make_sqlite_store(default_tracking_uri(folder))
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*")] == [
+        folder.relative_to(tmp_path),
+        Path("50% ?/mlflow.db"),
+    ]
