@@ -4,9 +4,9 @@ cirtorch is https://github.com/filipradenovic/cnnimageretrieval-pytorch, the cod
 "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2019.
 """
 
-import codecs
 import logging
 import re
+import shlex
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -17,8 +17,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from retrieval.datasets.safe_readers.restricted_pickle import settle
 from retrieval.images import IMAGENET_MEAN, IMAGENET_STD
+from retrieval.networks.checkpoint_kinds import find_state, foreign_kind
 from retrieval.networks.pooling import MAC, RMAC, GeM, SPoC
+from retrieval.networks.safe_types import SAFE_GLOBALS
 from retrieval.networks.torchvision_features import Features, fetch_published, published_file
 from retrieval.text import name_few, one_line
 
@@ -28,24 +31,19 @@ _log = logging.getLogger(__name__)
 _POOLINGS: dict[str, type[nn.Module]] = {"gem": GeM, "mac": MAC, "spoc": SPoC, "rmac": RMAC}  # by cirtorch's names
 # Written by BatchNorm since torch 0.4.1; older files lack it, and nothing of ours reads it.
 _COUNTER = ".num_batches_tracked"
-# The callables in a pickled numpy array, by the names of numpy 1 and 2: cirtorch keeps its whitening in arrays.
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
-_ARRAYS: list[Any] = [
-    (_RECONSTRUCT, "numpy.core.multiarray._reconstruct"),
-    (_RECONSTRUCT, "numpy._core.multiarray._reconstruct"),
-    np.ndarray,
-    np.dtype,
-    type(np.dtype(np.float32)),
-    type(np.dtype(np.float64)),
-    codecs.encode,
-]
+# To be run where the file is trusted: it keeps the tensors alone.
+_CONVERT = (
+    "import torch; c = torch.load({source!r}, map_location='cpu', weights_only=False); "
+    "c = c.get('state_dict', c.get('model', c)) if isinstance(c, dict) else c; "
+    "c = c.state_dict() if hasattr(c, 'state_dict') else c; torch.save(dict(c), {target!r})"
+)
 
 
 def load_weights(network: nn.Module, weights: str | Path | None) -> None:
     """Give a network its starting weights, in place.
 
-    A file (.safetensors, or what torch.save writes; never code) is known by its keys, a "module." before each and a
-    surrounding "state_dict" or "model" aside:
+    A file (.safetensors, or what torch.save writes; never code) is known by its keys, a "module." or the like before
+    each and a surrounding "state_dict" or the like aside (`retrieval.networks.checkpoint_kinds`):
 
     - ours: a whole network's state dict, taken whole;
     - torchvision's: its backbone is taken, its classifier is not;
@@ -67,6 +65,12 @@ def load_weights(network: nn.Module, weights: str | Path | None) -> None:
     state = _state_in(contents)
     if state is None:
         raise ValueError(f"weights file {path} cannot be read: it holds no state dict")
+    check_finite(state, path)
+    if kind := foreign_kind(list(state)):
+        asked = type(network.get_submodule("pooling")).__name__
+        raise ValueError(
+            f"weights file {path} is of {kind.title}, and the network is {_name_of(network)} with {asked}: {kind.why}"
+        )
     expected: State = network.state_dict()
     if any(name.startswith("backbone.") for name in state):
         own_state = state
@@ -99,6 +103,11 @@ def published_weights(architecture: str) -> Path:
     return file
 
 
+def _name_of(network: nn.Module) -> str:
+    backbone = network.get_submodule("backbone")
+    return str(getattr(backbone, "architecture", type(backbone).__name__))
+
+
 def _imagenet_file(network: nn.Module) -> Path:
     backbone = network.get_submodule("backbone")
     if not isinstance(backbone, Features):
@@ -114,25 +123,45 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        with torch.serialization.safe_globals(_ARRAYS):
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise nearly anything
         asked = re.search(r"GLOBAL (\S+)", str(error))
-        why = f"it asks for {asked[1]}, which weights never need" if asked else "it is damaged, or holds no weights"
+        why = f"it asks for {asked[1]}, {_way_out(path)}" if asked else "it is damaged, or holds no weights"
         raise ValueError(f"weights file {path} cannot be read: {why}") from error
 
 
+def _way_out(path: Path) -> str:
+    """Return what can be done with a file that holds objects of a program's own, which reading would run."""
+    target = str(path.with_name(f"{path.stem}-weights.pth"))
+    command = f"python -c {shlex.quote(_CONVERT.format(source=str(path), target=target))}"
+    return f"which weights never need; if you trust the file, this keeps its weights, where its program is: {command}"
+
+
 def _state_in(contents: Any) -> State | None:
-    """Return the state dict in what a file holds, without the prefix of a network that was trained in parallel."""
-    for key in ("state_dict", "model"):
-        if isinstance(contents, Mapping) and isinstance(contents.get(key), Mapping):
-            contents = contents[key]
-    if not isinstance(contents, Mapping) or not contents:
+    """Return the state dict in what a file holds, without the prefix of a network that was wrapped while it trained."""
+    state = find_state(contents)
+    if state is None or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         return None
-    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in contents.items()):
-        return None
-    prefix = "module." if all(name.startswith("module.") for name in contents) else ""
-    return {name.removeprefix(prefix): tensor for name, tensor in contents.items()}
+    return dict(state)
+
+
+def check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Check that weights are numbers.
+
+    Args:
+        state: by name.
+        path: the file that they are from, for the message.
+
+    Raises:
+        ValueError: a tensor holds NaN or infinity; names the first and counts them.
+    """
+    wrong = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if wrong:
+        raise ValueError(
+            f"weights file {path} holds values that are no numbers (NaN or infinity), first in {wrong[0]} "
+            f"({len(wrong)} of {len(state)} tensors): the training that wrote it diverged, or the file is damaged"
+        )
 
 
 def _from_torchvision(network: nn.Module, state: State, path: Path) -> State:
@@ -179,7 +208,8 @@ def _check_cirtorch(network: nn.Module, state: State, meta: Mapping[str, Any], p
     """Refuse a checkpoint of another network than this one, saying which settings make that network."""
     if any(name.startswith(("lwhiten.", "pool.rpool.", "pool.whiten.")) for name in state):
         raise ValueError(f"weights file {path} holds a cirtorch network that whitens regions: there is none such here")
-    normalised = (meta.get("mean", IMAGENET_MEAN), meta.get("std", IMAGENET_STD))
+    # Arrays come as stand-ins of the restricted reader.
+    normalised = tuple(settle(meta.get(key, own), {}) for key, own in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)))
     if not np.allclose(np.array(normalised, dtype=float), (IMAGENET_MEAN, IMAGENET_STD)):
         raise ValueError(
             f"weights file {path} is for images normalised by mean and deviation {normalised}: ours differ"

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
+from retrieval.images import UnreadableImagesError
 from search.errors import GO_ON, BadInputError, FailedError, is_of_input, write_trace
 
 
@@ -36,7 +37,9 @@ def task_errors_in_one_line(what: str, folder: Path | None = None) -> Iterator[N
         # Ray's own message is the whole trace of the worker.
         cause = error.cause if isinstance(error, RayTaskError) else error
         line = f"{what} failed: {_reason(cause)} (the trace is in {write_trace(error, folder)})"
-        raise (BadInputError if is_of_input(cause) else FailedError)(line) from None
+        # Images were all read before: that one cannot be read now is the node's fault, or its mount's.
+        is_input = is_of_input(cause) and not isinstance(cause, UnreadableImagesError)
+        raise (BadInputError if is_input else FailedError)(line) from None
 
 
 def _reason(cause: BaseException) -> str:

@@ -61,7 +61,7 @@ def load_pickle(path: Path) -> Any:
         raise ValueError(f"{path} cannot be opened ({error.strerror}); {_WANTED}") from error
     try:
         _check_opcodes(content)
-        return _settle(_Unpickler(io.BytesIO(content), encoding="latin1").load(), {})
+        return settle(_Unpickler(io.BytesIO(content), encoding="latin1").load(), {})
     except Exception as error:
         # Damage shows as whatever error lies nearest: IndexError, TypeError, UnicodeDecodeError, MemoryError, ...
         said = one_line(error)
@@ -133,7 +133,7 @@ class _Tuples:
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> "_Made":
-        made = _ADMITTED.get((module, name))
+        made = ADMITTED.get((module, name))
         if made is None:
             raise ValueError(f"it asks for {module}.{name}")
         return made
@@ -160,7 +160,7 @@ class _Made:
 
 
 @dataclass
-class _Dtype:
+class Dtype:
     """A dtype as a pickle builds it: by its code, then by a state that says the order of the bytes."""
 
     code: str
@@ -177,11 +177,11 @@ class _Dtype:
 
 
 @dataclass
-class _Array:
+class Array:
     """An array as a pickle builds it: empty, then by its state. Its items are settled once all of them are there."""
 
     shape: tuple[int, ...] = (0,)
-    dtype: _Dtype | None = None
+    dtype: Dtype | None = None
     fortran: bool = False
     items: Any = None
 
@@ -193,30 +193,30 @@ class _Array:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, self.shape, self.dtype, fortran, self.items = state
         self.fortran = bool(fortran)
-        if not isinstance(self.dtype, _Dtype):
+        if not isinstance(self.dtype, Dtype):
             raise ValueError(f"it gives an array {_shown(self.dtype)} for a dtype")
 
 
-def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+def _reconstruct(kind: Any, shape: Any, code: Any) -> Array:
     if kind is not _NDARRAY:
         raise ValueError(f"it asks for an array of the class {_shown(kind)}")
-    return _Array()
+    return Array()
 
 
-def _dtype(code: Any, *flags: Any) -> _Dtype:
+def _dtype(code: Any, *flags: Any) -> Dtype:
     if not isinstance(code, str) or not _CODE.fullmatch(code):
         raise ValueError(f"it asks for an array of dtype {_shown(code)}")
-    return _Dtype(code)
+    return Dtype(code)
 
 
 def _scalar(dtype: Any, content: Any) -> Any:
-    if not isinstance(dtype, _Dtype) or dtype.numpy().hasobject:
+    if not isinstance(dtype, Dtype) or dtype.numpy().hasobject:
         raise ValueError(f"it asks for a scalar of dtype {_shown(dtype)}")
-    return _from_bytes(_Array((), dtype, False, content), dtype.numpy())[()]
+    return _from_bytes(Array((), dtype, False, content), dtype.numpy())[()]
 
 
-def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-    array = _Array()
+def _frombuffer(content: Any, dtype: Any, shape: Any, order: Any) -> Array:
+    array = Array()
     array.__setstate__((1, shape, dtype, order == "F", content))
     return array
 
@@ -233,20 +233,21 @@ def _refuse(*arguments: Any) -> NoReturn:
 
 
 _NDARRAY = _Made("numpy.ndarray", _refuse)
-_ADMITTED: dict[tuple[str, str], _Made] = {
+ADMITTED: dict[tuple[str, str], _Made] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _Made("numpy.dtype", _dtype),
     ("_codecs", "encode"): _Made("_codecs.encode", _encode),
 }
+"""What a pickle may ask for, by module and name, and what it is given instead."""
 for _core in ("numpy.core", "numpy._core"):
-    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Made("numpy's _reconstruct", _reconstruct)
-    _ADMITTED[f"{_core}.multiarray", "scalar"] = _Made("numpy's scalar", _scalar)
-    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _Made("numpy's _frombuffer", _frombuffer)
+    ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _Made("numpy's _reconstruct", _reconstruct)
+    ADMITTED[f"{_core}.multiarray", "scalar"] = _Made("numpy's scalar", _scalar)
+    ADMITTED[f"{_core}.numeric", "_frombuffer"] = _Made("numpy's _frombuffer", _frombuffer)
 for _builtins in ("builtins", "__builtin__"):
-    _ADMITTED[_builtins, "set"] = _Made("set", lambda items=(): set(_listed(items)))
-    _ADMITTED[_builtins, "frozenset"] = _Made("frozenset", lambda items=(): frozenset(_listed(items)))
-    _ADMITTED[_builtins, "complex"] = _Made("complex", complex)
-    _ADMITTED[_builtins, "bytes"] = _Made("bytes", lambda: b"")
+    ADMITTED[_builtins, "set"] = _Made("set", lambda items=(): set(_listed(items)))
+    ADMITTED[_builtins, "frozenset"] = _Made("frozenset", lambda items=(): frozenset(_listed(items)))
+    ADMITTED[_builtins, "complex"] = _Made("complex", complex)
+    ADMITTED[_builtins, "bytes"] = _Made("bytes", lambda: b"")
 
 
 def _listed(items: Any) -> Any:
@@ -255,8 +256,16 @@ def _listed(items: Any) -> Any:
     return items
 
 
-def _settle(value: Any, known: dict[int, Any]) -> Any:
-    """Return the value with arrays in place of their stand-ins; `known` holds those of this pickle settled before."""
+def settle(value: Any, known: dict[int, Any]) -> Any:
+    """Return the value with arrays in place of their stand-ins.
+
+    Args:
+        value: as a pickle builds it.
+        known: by id, the values of this pickle that were settled before; is added to.
+
+    Raises:
+        ValueError: it holds something that is no value, or an array whose bytes do not fit its shape.
+    """
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray | np.generic):
         return value
     if id(value) not in known:
@@ -268,15 +277,15 @@ def _settle_new(value: Any, known: dict[int, Any]) -> Any:
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        return type(value)(_settle(item, known) for item in value)
+        return type(value)(settle(item, known) for item in value)
     if isinstance(value, dict):
-        return {_settle(key, known): _settle(item, known) for key, item in value.items()}
-    if isinstance(value, _Array):
+        return {settle(key, known): settle(item, known) for key, item in value.items()}
+    if isinstance(value, Array):
         return _settle_array(value, known)
     raise ValueError(f"it holds {_shown(value)}, which is no value")
 
 
-def _settle_array(array: _Array, known: dict[int, Any]) -> NDArray[Any]:
+def _settle_array(array: Array, known: dict[int, Any]) -> NDArray[Any]:
     if array.dtype is None:
         raise ValueError("it holds an array that was never filled")
     if not isinstance(array.shape, tuple) or any(type(size) is not int or size < 0 for size in array.shape):
@@ -288,11 +297,11 @@ def _settle_array(array: _Array, known: dict[int, Any]) -> NDArray[Any]:
         raise ValueError(f"it gives no list of {math.prod(array.shape)} for an array of shape {array.shape}")
     objects = np.empty(len(array.items), dtype=object)
     for index, item in enumerate(array.items):
-        objects[index] = _settle(item, known)
+        objects[index] = settle(item, known)
     return objects.reshape(array.shape, order=array.order)
 
 
-def _from_bytes(array: _Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _from_bytes(array: Array, dtype: np.dtype[Any]) -> NDArray[Any]:
     items = array.items.encode("latin1") if isinstance(array.items, str) else array.items  # str: of Python 2
     count = math.prod(array.shape)
     if not isinstance(items, bytes | bytearray) or not dtype.itemsize or len(items) != count * dtype.itemsize:

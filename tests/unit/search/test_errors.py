@@ -28,13 +28,13 @@ def test_an_unforeseen_error_is_one_line_with_its_trace_in_the_folder(tmp_path):
 
 
 def test_an_error_of_the_input_keeps_its_status(tmp_path):
-    with pytest.raises(BadInputError, match="^training: a b "), failures_are_traced("training", tmp_path):
+    with pytest.raises(BadInputError, match=r"^training: a b "), failures_are_traced("training", tmp_path):
         raise ValueError("a\nb")
 
 
 @pytest.mark.parametrize("error", [BadInputError("a"), FailedError("a")])
 def test_what_is_said_already_is_not_said_again(tmp_path, error):
-    with pytest.raises(type(error), match="^a$"), failures_are_traced("training", tmp_path):
+    with pytest.raises(type(error), match=r"^a$"), failures_are_traced("training", tmp_path):
         raise error
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""However a command ends, it ends with its status and at most one line; a trace lies in the file that the line names."""
+"""However a command ends, it ends with its status and at most one line, which names the file of the trace."""
 
 import os
 import re

@@ -75,7 +75,7 @@ def test_a_group_that_fails_is_an_error_of_one_line_that_names_it(local_ray, con
     with pytest.raises(FailedError) as failed:
         make_map(config.model_copy(update={"data": data}), baselines, lambda line: None)
     message = str(failed.value)
-    assert re.match(r"the sensitivity of group 'backbone\.\S+' could not be measured: UnreadableImagesError", message)
+    assert re.match(r"measuring the sensitivity of group 'backbone\.\S+' failed: 1 unreadable image", message)
     assert "\n" not in message
     assert image.name in message
 

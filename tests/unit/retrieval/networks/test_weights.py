@@ -1,11 +1,15 @@
 """Weights of ours, of torchvision and of cirtorch, read back into every family of backbones."""
 
+import argparse
+import collections
+import datetime
 import logging
 import os
 import pickle
+import shlex
 import zipfile
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -282,3 +286,90 @@ def test_every_family_is_tested():
     assert {name.rstrip("0123456789") for name in BACKBONES} - {"mini_resnet"} == {
         name.rstrip("0123456789") for name in FAMILIES
     }
+
+
+class OwnState:
+    """A class of a training script, which no reader knows."""
+
+
+def test_what_training_scripts_keep_beside_the_weights_is_read_and_runs_nothing(tmp_path):
+    network = build_network("mini_resnet")
+    arguments = argparse.Namespace(lr=0.1, out=PurePosixPath("/x"))
+    factory = collections.defaultdict(list, {"a": [1]})
+    kept = {
+        "args": arguments,
+        "best": np.float64(0.7),
+        "epoch": np.int64(3),
+        "flag": np.bool_(True),
+        "curve": np.arange(3, dtype=np.uint8),
+        "names": np.array(["a", "b"]),
+        "folder": Path("/data"),
+        "more": factory,
+        "when": datetime.datetime(2020, 1, 1),
+        "counts": collections.Counter("aab"),
+    }
+    torch.save({"state_dict": network.state_dict(), **kept}, tmp_path / "w.pth")
+    loaded = build_network("mini_resnet", weights=tmp_path / "w.pth")
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), loaded.parameters(), strict=True))
+
+
+def test_a_file_with_objects_of_its_own_says_how_to_convert_it(tmp_path):
+    network, path = build_network("mini_resnet"), tmp_path / "it's w.pth"
+    torch.save({"state_dict": network.state_dict(), "own": OwnState()}, path)
+    message = refusal(network, path)
+    assert "it asks for" in message
+    command = message.partition("where its program is: ")[2]
+    script = shlex.split(command)[2]
+    exec(script, {})  # as its author would, in a program that knows the class
+    loaded = build_network("mini_resnet", weights=tmp_path / "it's w-weights.pth")
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), loaded.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("file", ["w.safetensors", "w.pth"])
+def test_weights_that_are_no_numbers_name_file_and_tensor(tmp_path, value, file):
+    network = build_network("mini_resnet")
+    state = network.state_dict()
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name][0] = value
+    (safetensors.torch.save_file if file.endswith("s") else torch.save)(state, tmp_path / file)
+    message = refusal(network, tmp_path / file)
+    assert f"{file} holds values that are no numbers" in message
+    assert f"first in {name} (1 of" in message
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+@pytest.mark.parametrize("place", ["state_dict", "model", "model_state_dict", None])
+def test_what_wrapped_a_network_is_taken_off(tmp_path, wrapper, place):
+    network = build_network("mini_resnet")
+    state = {f"{wrapper}{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save({place: state, "epoch": 3} if place else state, tmp_path / "w.pth")
+    loaded = build_network("mini_resnet", weights=tmp_path / "w.pth")
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), loaded.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("names", "title", "why"),
+    [
+        (["encoder.0.weight", "pool.conv.weight", "pool.centroids"], "pytorch-NetVlad", "before the last ReLU"),
+        (["backbone.0.weight", "aggregation.1.p", "aggregation.3.weight"], "CosPlace or EigenPlaces", "before GeM"),
+        (["backbone.0.weight", "aggregation.centroids"], "deep-visual-geo-localization", "NetVLAD"),
+        (["backbone.0.weight", "aggregation.1.p"], "deep-visual-geo-localization", "unit length"),
+        (["backbone.conv1.weight", "heads.bnneck.weight"], "fast-reid", "neck"),
+        (["cls_token", "pos_embed", "blocks.0.norm1.weight"], "vision transformer", "convolutional"),
+        (
+            ["model.conv1.weight", "classifier.add_block.0.weight"],
+            "Person_reID_baseline_pytorch",
+            "torchvision's names",
+        ),
+        (["conv1.conv.weight", "conv2.0.conv1.conv.weight"], "OSNet", "network.name"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", ["{}", "module.{}"])
+def test_another_project_s_checkpoint_is_called_by_its_name(tmp_path, names, title, why, wrapped):
+    torch.save({"state_dict": {wrapped.format(name): torch.zeros(1) for name in names}}, tmp_path / "w.pth")
+    message = refusal(build_network("resnet18"), tmp_path / "w.pth")
+    assert title in message
+    assert why in message
+    assert "resnet18 with GeM" in message
+    assert "cirtorch" not in message

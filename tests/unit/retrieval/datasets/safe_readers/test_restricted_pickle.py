@@ -183,7 +183,7 @@ def test_the_array_that_the_forgeries_below_start_from_is_read(tmp_path: Path) -
         (_array(_INT64.replace(b"i8", b"S0"), b"(I99999999999\nt", b"S''\n"), "other than 99999999999 × 0 bytes"),
         (_array(_INT64, b"(I1\nt", _EIGHT, kind=b"c__builtin__\nset\n"), "of the class _Made"),
         (_array(_INT64, b"(I1\nt", _EIGHT, kind=b"cnumpy\nmatrix\n"), "numpy.matrix"),
-        (b"cnumpy.core.multiarray\nscalar\n(" + _OBJECT + b"S'12345678'\ntR.", "a scalar of dtype _Dtype"),
+        (b"cnumpy.core.multiarray\nscalar\n(" + _OBJECT + b"S'12345678'\ntR.", "a scalar of dtype Dtype"),
         (b"cnumpy\nndarray\n((I1\nttR.", "numpy.ndarray to be called"),
         (b"cnumpy\nndarray\n(dS'make'\nNsb.", "it changes numpy.ndarray"),
         (b"cnumpy.core.multiarray\n_reconstruct\n.", "which is no value"),
