@@ -1,4 +1,4 @@
-"""However a command ends, it ends with its status and at most one line, which names the file of the trace."""
+"""However a command ends, it says at most one line, which names the file with the trace."""
 
 import os
 import re
