@@ -5,7 +5,7 @@ import pytest
 import ray
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """Ray with one CPU, whose tasks can download nothing: where torch keeps downloads is no folder."""
     with pytest.MonkeyPatch.context() as patch:
