@@ -22,6 +22,7 @@ from search.driver.progress import COUNTED
 from search.driver.results import result_of
 from search.driver.tasks import time_epoch
 from search.errors import input_is_checked
+from search.storage import SweepStorage
 from search.study.budget import Budget
 from search.study.searcher import StudySearcher
 from search.terminal import say
@@ -67,6 +68,7 @@ def dry_run(
         problem = measured_problem(config, build_problem(config), baseline, sensitivity)
         warnings = check_ground_truth(open_data(config.data))
         warm = warm_start_from(former, problem.space) if former is not None else WarmStart((), (), ())
+        SweepStorage(storage).check(config, open_data(config.data).fingerprint)
         records = read_records(storage)
     space = problem.space
     for warning in warnings:

@@ -17,6 +17,7 @@ from pruning.schedule import Schedule
 from pruning.surgery import plan_from_json
 from retrieval.descriptors.extract import Describe, describe_with
 from retrieval.evaluation.evaluate import evaluate
+from retrieval.networks.weights import check_finite
 from retrieval.runtime.onnx_model import describe_in, open_session
 from search.errors import BadInputError, FailedError, input_is_checked
 from search.results.export import CHECKSUMS, NETWORK_JSON, NetworkCard, contents_of
@@ -124,6 +125,8 @@ def _check_packed(bundle: Path) -> Check:
 def _rebuild(bundle: Path, card: NetworkCard) -> nn.Module:
     plan = plan_from_json((bundle / "plan.json").read_text())
     weights = safetensors.torch.load_file(bundle / PLAIN)
+    with input_is_checked():
+        check_finite(weights, bundle / PLAIN)
     return replay(build_dense(card.network, card.classes).eval(), plan, weights, card.data.image_size, card.descriptor)
 
 
