@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from search.study.journal import open_study
 from tracking.front import read_front
-from tracking.mlflow_runs.mlflow_client import quiet_client
+from tracking.mlflow_runs.mlflow_client import default_tracking_uri, quiet_client
 from tracking.sensitivity import read_sensitivity
 from trainables.folder import read_records
 
@@ -29,10 +29,11 @@ def sweep(sweep_file: Path, storage: Path, baselines: Path, *more: object) -> li
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory, tiny_data, tiny_baseline, prunefront) -> Path:
-    """A finished sweep of four trials; its folder."""
+    """A finished sweep of four trials; its folder, whose name holds what URIs and shells take for their own."""
     from conftest import TINY_SWEEP
 
-    folder = tmp_path_factory.mktemp("swept")
+    folder = tmp_path_factory.mktemp("swept") / "a b?c#d%20'é"
+    folder.mkdir()
     file = folder / "tiny.toml"
     file.write_text(TINY_SWEEP.format(data=tiny_data).replace("enabled = false", "enabled = true"))
     done = prunefront(*sweep(file, folder / "sweep", tiny_baseline.folder.parent), timeout=400)
@@ -71,7 +72,7 @@ def test_the_sensitivity_of_every_group_lies_in_the_folder_and_in_mlflow(swept):
     found = read_sensitivity(swept)
     assert len(found.groups) == 10
     assert all(group.points for group in found.groups)
-    client = quiet_client(f"sqlite:///{swept / 'mlflow.db'}")
+    client = quiet_client(default_tracking_uri(swept))
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
@@ -96,13 +97,13 @@ def test_the_output_shows_progress_and_says_what_to_type_next(swept):
     output = output_of(swept)
     assert re.search(r"\[4/4 trials, 0 running, 0 failed \| best mAP .+ \| front \d \| 0:00:00 left\]", output)
     assert str(swept / "front.html") in output
-    assert "mlflow ui --backend-store-uri sqlite:///" in output
+    assert re.search(r"mlflow ui --backend-store-uri '?sqlite:///", output)
     assert re.search(r"-m search pick .*--min-map", output)
     assert re.search(r"-m search export .* \d+ --out", output)
 
 
 def test_mlflow_shows_one_parent_and_a_child_for_each_trial(swept):
-    uri = f"sqlite:///{swept / 'mlflow.db'}"
+    uri = default_tracking_uri(swept)
     client = quiet_client(uri)
     experiment = client.get_experiment_by_name("tiny")
     runs = client.search_runs([experiment.experiment_id])
@@ -135,7 +136,7 @@ def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(swept
     assert [record.number for record in records] == [0, 1, 2, 3, 4]
     assert [record.provenance["time_utc"] for record in records][:4] == before
     # It was moved, too: MLflow shows it from its new place.
-    client = quiet_client(f"sqlite:///{copy / 'mlflow.db'}")
+    client = quiet_client(default_tracking_uri(copy))
     experiment = client.get_experiment_by_name("tiny")
     assert str(copy) in experiment.artifact_location
     assert len(client.search_runs([experiment.experiment_id])) == 6
