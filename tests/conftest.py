@@ -1,5 +1,6 @@
 """What many tests share: a tiny benchmark on disk, a sweep file for it, and one trained dense network."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from trainables.settings import (
     TrialSettings,
 )
 
+# Ray's workers are nice to other processes (15), and would starve beside the tests of another process of this run.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Two tests' worth of torch threads on two cores are slower than one each.
 torch.set_num_threads(1)
 
