@@ -43,7 +43,10 @@ def test_what_suits_the_data_passes(tiny_sweep):
         (["descriptor.whitening='pca'", "descriptor.size=64"], "descriptor.size is 64, but the network's descriptor"),
         (["descriptor.whitening='pca'", "descriptor.images=20"], "whitening to 32 numbers needs more images"),
         (["loss.name='contrastive'", "loss.pool=6"], "at least 7 would be right"),
-        (["network.name='alexnet'", "data.image_size=16"], "data.image_size is 16: the network does not take"),
+        (
+            ["network.name='alexnet'", "data.image_size=16"],
+            "images are read at 16 pixels, but the network needs at least 31",
+        ),
         (["network.name='alexnet'", "latency.image_size=16"], "latency.image_size is 16: the network does not take"),
         (["network.pooling='netvlad'", "data.training_size=16", "dense.batch_size=2"], "20 features to place"),
         (["search.objectives=['recall_at_1', 'speedup']"], "recall_at_1"),

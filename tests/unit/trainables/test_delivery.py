@@ -74,7 +74,7 @@ def test_each_pruned_networks_whitening_reads_training_images_alone(tiny_setting
     baseline = baseline_of(settings, baselines)
     trial = Trial(schedule(), settings, baseline)
     reader = RecordingReader(64)
-    trial._data = replace(trial._data, reader=reader)
+    trial._data = replace(trial._data, readers=dict.fromkeys(trial._data.readers, reader))
     outcome = run(trial)
     train = set(open_data(settings.data).train.images)
     assert 16 < len(reader.paths) <= 60

@@ -37,8 +37,8 @@ def shown() -> Lines:
     return Lines()
 
 
-def test_a_network_that_was_trained_before_is_named_and_no_ray_is_needed(config, tiny_baseline, shown):
-    assert trained_baseline(config, tiny_baseline.folder.parent, shown) == tiny_baseline
+def test_a_network_that_was_trained_before_is_named_and_no_ray_is_needed(config, tiny_baseline, tmp_path, shown):
+    assert trained_baseline(config, tiny_baseline.folder.parent, tmp_path, shown) == tiny_baseline
     assert shown.lines == [f"dense network: trained before ({tiny_baseline.folder})"]
 
 
@@ -75,7 +75,7 @@ def test_figures_are_measured_once_and_kept(local_ray, config, tiny_settings, ti
 @pytest.mark.ray
 def test_a_new_network_is_trained_epoch_by_epoch_and_then_found(local_ray, config, tmp_path, shown):
     short = config.model_copy(update={"dense": config.dense.model_copy(update={"epochs": 2, "steps_per_epoch": 1})})
-    baseline = trained_baseline(short, tmp_path, shown)
+    baseline = trained_baseline(short, tmp_path, tmp_path, shown)
     assert find_baseline(short.trial_settings, tmp_path) == baseline
     assert [line.partition(":")[0] for line in shown.lines] == ["dense epoch 1", "dense epoch 2"]
     curve = json.loads((baseline.folder / "baseline.json").read_text())["curve"]
@@ -87,7 +87,7 @@ def test_weights_that_cannot_be_fetched_are_bad_input_of_one_line_and_nothing_is
     local_ray, config, tmp_path, shown
 ):
     network = config.network.model_copy(update={"name": "resnet18", "weights": "imagenet"})
-    with pytest.raises(BadInputError, match=r"^imagenet weights of resnet18 cannot be fetched .*: put ") as refused:
-        trained_baseline(config.model_copy(update={"network": network}), tmp_path, shown)
+    with pytest.raises(BadInputError, match=r"imagenet weights of resnet18 cannot be fetched .*: put ") as refused:
+        trained_baseline(config.model_copy(update={"network": network}), tmp_path, tmp_path, shown)
     assert "\n" not in str(refused.value)
     assert (list(tmp_path.glob("*.*")), shown.lines) == ([tmp_path / "tiny.toml"], [])

@@ -5,27 +5,23 @@ import re
 from pathlib import Path
 
 import pytest
+import ray
+
+from search import errors
+from search.driver.results import result_of
 
 pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
-def raising():
-    from search.driver.environment import prepare_ray
-
-    prepare_ray(None)
-    import ray
-
-    from search.driver.cluster import connected
-
+def raising(local_ray):
     @ray.remote(max_retries=0)
     def run(kind: str) -> None:
         if kind == "killed":
             os._exit(1)
         raise {"input": ValueError, "failure": RuntimeError}[kind]("first\nsecond")
 
-    with connected(None):
-        yield run
+    return run
 
 
 @pytest.mark.parametrize(
@@ -37,9 +33,6 @@ def raising():
     ],
 )
 def test_a_task_that_fails(raising, tmp_path, kind, error, line):
-    from search import errors
-    from search.driver.results import result_of
-
     with pytest.raises(getattr(errors, error)) as caught:
         result_of(raising.remote(kind), "training", tmp_path)
     trace = Path(re.fullmatch(line, str(caught.value))[1])
