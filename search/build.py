@@ -76,7 +76,7 @@ def build_problem(config: SweepConfig) -> SearchProblem:
     network = _untrained(config)
     check_before_training(config, network, groups)
     problem = SearchProblem(build_space(config, groups, network), build_costs(config, groups, network))
-    check_sampler(config.search.sampler, problem.space)
+    check_sampler(config.search.chosen_sampler, problem.space)
     config.search.budget.check_longest(problem.space.longest_trial)
     check_reachable(problem.space, problem.costs.metrics, config.limits)
     build_halving(config, problem.space, Path())
@@ -174,13 +174,14 @@ def build_searcher(context: SweepContext, halving: SuccessiveHalving | None = No
             objectives=config.search.objectives,
             budget=config.search.budget,
             concurrent=context.slots,
-            sampler=config.search.sampler,
+            sampler=config.search.chosen_sampler,
             seed=config.search.seed,
             max_failures=config.search.max_failures,
             limits=config.limits,
             first_points=(*context.warm, *mapped),
             was_stopped=halving.stopped if halving else stops_no_trial,
             dense=context.dense,
+            reference=config.search.reference,
         )
     )
 

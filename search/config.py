@@ -12,10 +12,11 @@ from retrieval.runtime.latency import LatencySettings
 from retrieval.text import need_text
 from search.overrides import replace_keys_
 from search.study.budget import Budget, StagnationSettings
-from search.study.samplers import DEFAULT_SAMPLER, make_sampler
+from search.study.samplers import DEFAULT_SAMPLER, check_name
 from spaces.preset import PRESET_MODEL, Preset, load_preset
 from tracking.limits import Limits
 from tracking.objectives import Protocol, check_objectives, check_reported, reported_metrics
+from tracking.reference import check_given
 from tracking.sensitivity import SensitivitySettings
 from tracking.validation import first_error
 from trainables.settings import (
@@ -32,6 +33,8 @@ from trainables.settings import (
 
 # Keys of [search] that may change when a sweep goes on.
 _MAY_CHANGE = {"trials", "epochs", "hours", "stop", "max_failures", "step_timeout_s"}
+# A file that names no sampler has the identity that it had when this was the default.
+_FORMER_DEFAULT = "tpe"
 
 
 class TrialTraining(FinetuneSettings):
@@ -72,7 +75,10 @@ class SearchSettings(Settings):
         epochs: of all trials together.
         hours: that the sweep's drivers run, summed over restarts.
         objectives: metric keys: a quality first, then one or two costs.
-        sampler: proposes the trials.
+        sampler: proposes the trials; left out, `ehvi`, or that with which the sweep in the folder was begun.
+        reference: of the hypervolume, for any of the objectives: a value, or a signed number in quotes that is added to
+            the dense network's, as "-0.10". Left out, it is 0.8 of the dense quality, and the dense costs. The sampler
+            `ehvi` spends nothing below it.
         seed: of the sampler.
     """
 
@@ -83,7 +89,8 @@ class SearchSettings(Settings):
         default=None, description="{growth, trials}: ends a search whose front grows no more"
     )
     objectives: tuple[str, ...] = ("map", "speedup")
-    sampler: str = DEFAULT_SAMPLER
+    sampler: str | None = None
+    reference: dict[str, float | str] = Field(default={}, exclude_if=lambda given: not given)
     seed: int = Field(default=0, ge=0)
     max_failures: int = Field(default=3, ge=0, description="failed trials after which the sweep gives up")
     step_timeout_s: float | None = Field(default=None, gt=0, description="an epoch that takes longer has hung")
@@ -94,10 +101,20 @@ class SearchSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _reference_is_of_objectives(self) -> Self:
+        check_given(self.reference, self.objectives)
+        return self
+
+    @model_validator(mode="after")
     def _sampler_and_budget_are_right(self) -> Self:
-        make_sampler(self.sampler, self.seed)
+        check_name(self.chosen_sampler)
         _ = self.budget
         return self
+
+    @property
+    def chosen_sampler(self) -> str:
+        """The sampler, `DEFAULT_SAMPLER` where none is named."""
+        return self.sampler or DEFAULT_SAMPLER
 
     @property
     def budget(self) -> Budget:
@@ -225,6 +242,7 @@ class SweepConfig(Settings):
     def deciding(self) -> dict[str, Any]:
         """The part of the configuration that decides the trials' outcome; its space with all entries of the preset."""
         parts = self.model_dump(mode="json", exclude={"resources": True, "search": _MAY_CHANGE})
+        parts["search"]["sampler"] = self.search.sampler or _FORMER_DEFAULT
         return {**parts, "space": self.space.resolve().model_dump(mode="json")}
 
 

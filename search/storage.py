@@ -56,6 +56,19 @@ class SweepStorage:
         self.path = path.expanduser().resolve()
         need_text(self.path, "storage")
 
+    def with_sampler(self, config: SweepConfig) -> SweepConfig:
+        """Return the configuration with a sampler, where its file names none: that of the sweep here, or the default.
+
+        Raises:
+            UnknownFormatError: sweep.json has a format version that is not known.
+            ValueError: sweep.json is damaged.
+        """
+        if config.search.sampler is not None:
+            return config
+        begun = (self.path / "sweep.json").is_file()
+        sampler = self.card().config.search.sampler if begun else config.search.chosen_sampler
+        return config.model_copy(update={"search": config.search.model_copy(update={"sampler": sampler})})
+
     def check(self, config: SweepConfig, data: str) -> None:
         """Do nothing if the folder is new, empty, or belongs to this sweep over this data.
 

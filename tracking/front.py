@@ -13,6 +13,7 @@ from tracking.objectives import check_objectives
 from tracking.pareto import hypervolume, pareto_front
 from tracking.provenance import provenance as describe_process
 from tracking.record import BORDER, METRICS, TrialRecord, check_metric_keys
+from tracking.reference import Given, reference_point
 
 
 class FrontPoint(BaseModel):
@@ -90,12 +91,11 @@ def build_front(
     dense_metrics: Mapping[str, float],
     objectives: Sequence[str] = ("map", "speedup"),
     provenance: Mapping[str, str] | None = None,
+    reference: Given | None = None,
 ) -> Front:
     """Compare the finished trials among `records` on `objectives`.
 
-    The reference of the hypervolume is 0 for the quality and the dense network's own value for a cost (its speedup
-    is 1): only what beats the dense network in cost counts. A trial that lacks an objective is listed, never on
-    the front.
+    A trial that lacks an objective is listed, never on the front.
 
     Args:
         sweep: the sweep's name.
@@ -103,10 +103,11 @@ def build_front(
         dense_metrics: the dense network's metrics, under the keys of `METRICS`.
         objectives: metric keys, see `tracking.objectives`.
         provenance: of the measurements; this process if None.
+        reference: that the hypervolume is measured from, see `tracking.reference`.
 
     Raises:
         ValueError: a trial number occurs twice, the objectives cannot be objectives, a dense metric is unknown, or
-            the dense network lacks the value of a cost.
+            the dense network lacks the value of a cost, or is worse than the reference.
     """
     check_objectives(objectives)
     finished = _finished(records)
@@ -115,7 +116,7 @@ def build_front(
     signs_M = np.array([METRICS[key].sign for key in objectives])
     points_NM = np.array([[record.metrics.get(key, np.nan) for key in objectives] for record in finished])
     points_NM = signs_M * points_NM.reshape(len(finished), len(objectives))
-    reference = tuple(reference_of(key, dense) for key in objectives)
+    corner = reference_point(objectives, dense, reference)
     points = tuple(
         FrontPoint(
             number=record.number,
@@ -132,8 +133,8 @@ def build_front(
         objectives=tuple(objectives),
         dense=dense,
         points=points,
-        hypervolume=hypervolume(points_NM, signs_M * reference),
-        reference=reference,
+        hypervolume=hypervolume(points_NM, signs_M * corner),
+        reference=corner,
         provenance=dict(describe_process() if provenance is None else provenance),
     )
 
@@ -157,16 +158,3 @@ def _finished(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
         raise ValueError(f"trials {twice} occur more than once; one record a trial is right")
     return finished
-
-
-def reference_of(objective: str, dense: Mapping[str, float]) -> float:
-    """Return where the hypervolume is measured from: 0 for a quality, the dense network's own value for a cost.
-
-    Raises:
-        ValueError: the dense network lacks the value of a cost.
-    """
-    if METRICS[objective].is_quality:
-        return 0.0
-    if objective not in dense:
-        raise ValueError(f"the dense network has no {objective!r}, only {sorted(dense)}; measure it first")
-    return dense[objective]

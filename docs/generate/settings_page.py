@@ -14,7 +14,7 @@ from pruning.methods.registry import METHODS
 from retrieval.datasets.registry import FORMATS
 from retrieval.networks.network import BACKBONES, POOLINGS
 from search.config import SpaceSettings, SweepConfig
-from search.study.samplers import SAMPLERS
+from search.study.samplers import SAMPLER_NAMES
 from spaces.preset import PRESET_MODEL
 
 _INTRODUCTION = """# Sweep-file keys
@@ -33,7 +33,7 @@ _PRESETS = """
 _NAMES: dict[str, Iterable[str]] = {
     "network.name": BACKBONES,
     "network.pooling": POOLINGS,
-    "search.sampler": SAMPLERS,
+    "search.sampler": SAMPLER_NAMES,
     "space.methods": METHODS,
     "format": FORMATS,
 }

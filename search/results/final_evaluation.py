@@ -69,7 +69,9 @@ class FinalEvaluation:
         """
         by_number = {record.number: record for record in records}
         while True:
-            front = build_front(self.config.name, self.merged(records), dense, self.config.search.objectives)
+            search = self.config.search
+            merged = self.merged(records)
+            front = build_front(self.config.name, merged, dense, search.objectives, reference=search.reference)
             missing = [point.number for point in front.members() if not self._path(point.number).is_file()]
             if not missing:
                 return front

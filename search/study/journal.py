@@ -19,7 +19,6 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from search.study.samplers import make_sampler
 from tracking.format_version import VERSION_KEY, check_version
 from tracking.record import METRICS
 
@@ -91,14 +90,12 @@ class Journal(JournalFileBackend):
         self._synced = True
 
 
-def open_study(journal: Journal | Path, objectives: tuple[str, ...], sampler: str, seed: int) -> optuna.Study:
+def open_study(journal: Journal | Path, objectives: tuple[str, ...]) -> optuna.Study:
     """Return the study of a journal; create it if there is none.
 
     Args:
         journal: of the sweep, or its path.
         objectives: metric keys, each maximised or minimised as `tracking.record.METRICS` says.
-        sampler: a name of `search.study.samplers.SAMPLERS`.
-        seed: of the sampler.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Optuna marks names of objectives as experimental; its version is pinned by the lock.
@@ -110,11 +107,8 @@ def open_study(journal: Journal | Path, objectives: tuple[str, ...], sampler: st
         directions=["maximize" if METRICS[key].sign > 0 else "minimize" for key in objectives],
         load_if_exists=True,
     )
-    # After a restart, a sampler with the same seed would draw the same numbers again.
-    trials = len(study.get_trials(deepcopy=False))
-    if not trials and VERSION_KEY not in study.user_attrs:
+    if not study.get_trials(deepcopy=False) and VERSION_KEY not in study.user_attrs:
         study.set_user_attr(VERSION_KEY, _VERSION)
-    study.sampler = make_sampler(sampler, seed + 1000 * trials)
     if study.metric_names is None:
         study.set_metric_names(list(objectives))
     return study

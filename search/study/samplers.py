@@ -13,10 +13,12 @@ from optuna.samplers import (
     TPESampler,
 )
 
+from search.study.ehvi.goal import Goal
 from spaces.dimensions import dimensions
 from spaces.space import Space
 
-DEFAULT_SAMPLER = "tpe"
+EHVI = "ehvi"
+DEFAULT_SAMPLER = EHVI
 GRID_STEPS = 10
 # Optuna's 50 would spend a usual sweep's whole budget on one random generation.
 POPULATION = 16
@@ -62,22 +64,43 @@ density for each set of dimensions that occur together. nsga2, nsga3: evolution.
 each proposal. random: uniform. grid: the points of `Space.grid`, in an order that spreads over the costs."""
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
+SAMPLER_NAMES = (EHVI, *SAMPLERS)
+"""ehvi: expected hypervolume improvement under a model of the quality, at known costs (`search.study.ehvi`); and
+those of `SAMPLERS`."""
+
+
+def make_sampler(name: str, seed: int, goal: Goal, trials: int = 0) -> BaseSampler:
     """Return a sampler by its name.
 
     Args:
-        name: a key of `SAMPLERS`.
-        seed: of the sampler.
+        name: one of `SAMPLER_NAMES`.
+        seed: of the sweep.
+        goal: of the search.
+        trials: that the study has already. A sampler of Optuna's with the same seed would draw the same numbers again.
 
     Raises:
         ValueError: names the known ones.
     """
-    if name not in SAMPLERS:
-        raise ValueError(f"unknown sampler {name!r}; known are {', '.join(SAMPLERS)}")
+    check_name(name)
+    if name == EHVI:
+        # start-up: a sweep file is read without SciPy and the model.
+        from search.study.ehvi.sampler import EhviSampler
+
+        return EhviSampler(goal, seed)
     with warnings.catch_warnings():
         # Some are marked as experimental; the lock pins them.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[name](seed)
+        return SAMPLERS[name](seed + 1000 * trials)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no sampler has.
+
+    Raises:
+        ValueError: names the known ones.
+    """
+    if name not in SAMPLER_NAMES:
+        raise ValueError(f"unknown sampler {name!r}; known are {', '.join(SAMPLER_NAMES)}")
 
 
 def check_sampler(name: str, space: Space) -> None:
@@ -92,7 +115,7 @@ def check_sampler(name: str, space: Space) -> None:
     Raises:
         ValueError: an unknown name, or "gp" where not every trial has the same dimensions.
     """
-    make_sampler(name, seed=0)
+    check_name(name)
     if name != "gp":
         return
     sometimes = sorted(dimension.name for dimension in dimensions(space) if dimension.condition)

@@ -12,6 +12,7 @@ from search.study.constraints import Exclusions
 from search.study.initial_points import enqueue_once
 from search.study.journal import Journal, open_study
 from search.study.proposals import Proposal, Proposals
+from search.study.samplers import make_sampler
 from search.study.search_spec import SearchSpec
 from search.study.stopping import HypervolumeStagnation
 from search.study.tell import EPOCHS, counts, tell_record, trial_of
@@ -32,10 +33,13 @@ class StudySession:
     def __init__(self, spec: SearchSpec, ended_meanwhile: Callable[[Proposal], TrialRecord | None]) -> None:
         self._spec = spec
         self._journal = Journal(spec.storage / "journal.log")
-        study = open_study(self._journal, spec.objectives, spec.sampler, spec.seed)
+        study = open_study(self._journal, spec.objectives)
+        study.sampler = make_sampler(spec.sampler, spec.seed, spec.goal, len(study.get_trials(deepcopy=False)))
         enqueue_once(study, spec.initial_points)
         self._clock = Clock(spec.storage / "clock.json", spec.now)
-        self._stagnation = HypervolumeStagnation(spec.objectives, spec.dense) if spec.budget.stop else None
+        self._stagnation = (
+            HypervolumeStagnation(spec.objectives, spec.dense, spec.reference) if spec.budget.stop else None
+        )
         self._excluded_in_a_row = Exclusions()
         self._trials, self._epochs, self.failed = 0, 0, 0
         self._count_former(study)

@@ -5,28 +5,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from search.study.budget import StagnationSettings
-from tracking.front import reference_of
 from tracking.pareto import GrowingFront
 from tracking.record import METRICS
+from tracking.reference import Given, reference_point
 
 
 class HypervolumeStagnation:
     """The hypervolume of the front after each finished trial, and whether it has stopped growing.
 
-    It is measured as `tracking.front.build_front` does: from quality 0 and from the dense network's costs.
+    It is measured from the same reference as in `tracking.front.build_front`.
 
     Args:
         objectives: metric keys, the quality first.
         dense: the dense network's metrics; its speedup, mac_ratio and compression are 1.
+        reference: as the sweep file gives it, see `tracking.reference`.
 
     Raises:
         ValueError: the dense network's value of a cost is not known.
     """
 
-    def __init__(self, objectives: Sequence[str], dense: Mapping[str, float]) -> None:
-        dense = {"speedup": 1.0, "mac_ratio": 1.0, "compression": 1.0, **dense}
+    def __init__(self, objectives: Sequence[str], dense: Mapping[str, float], reference: Given | None = None) -> None:
         self._signs_M = np.array([METRICS[key].sign for key in objectives], dtype=np.float64)
-        self._front = GrowingFront(self._signs_M * [reference_of(key, dense) for key in objectives])
+        self._front = GrowingFront(self._signs_M * reference_point(objectives, dense, reference))
         self._volumes: list[float] = []
 
     def add(self, values: Sequence[float]) -> None:

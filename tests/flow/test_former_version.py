@@ -58,7 +58,7 @@ def test_records_are_read_whole_and_their_schedules_keep_their_identity(moved):
     records = {record.number: record for record in read_records(FORMER / "sweep")}
     assert sorted(records) == [0, 1, 2, 3, 4]
     assert [records[number].status for number in range(5)] == ["finished", "stopped", *["finished"] * 3]
-    study = open_study(moved / "sweep" / "journal.log", ("map", "speedup"), "tpe", 0)
+    study = open_study(moved / "sweep" / "journal.log", ("map", "speedup"))
     for trial in study.get_trials(deepcopy=False)[:5]:
         assert records[trial.number].schedule.identity == trial.user_attrs["identity"]
     front = read_front(FORMER / "sweep")

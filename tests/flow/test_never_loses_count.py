@@ -53,7 +53,7 @@ def assert_all_agree(storage: Path, trials: int) -> None:
     counted = {number for number, record in records.items() if record.status in ("finished", "stopped")}
     finished = {number for number, record in records.items() if record.status == "finished"}
     assert len(counted) == trials
-    study = open_study(storage / "journal.log", ("map", "speedup"), "random", 0)
+    study = open_study(storage / "journal.log", ("map", "speedup"))
     assert {trial.number for trial in study.trials if counts(trial)} == counted
     assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]
     told = {trial.number: trial.values for trial in study.trials if trial.state.name == "COMPLETE" and counts(trial)}

@@ -254,7 +254,7 @@ def test_a_sweep_whose_driver_is_killed_finishes_with_exactly_its_trials(
     assert [record.number for record in records] == [0, 1, 2, 3]
     assert {record.status for record in records} == {"finished"}
     assert all(record in records for record in finished_before.values())
-    study = open_study(storage / "journal.log", ("map", "speedup"), "tpe", 0)
+    study = open_study(storage / "journal.log", ("map", "speedup"))
     complete = [trial.number for trial in study.trials if trial.state.name == "COMPLETE"]
     assert complete == [0, 1, 2, 3]
     assert not [trial for trial in study.trials if trial.state.name == "RUNNING"]

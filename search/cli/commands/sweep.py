@@ -45,6 +45,7 @@ def sweep(
     with input_is_checked():
         config = load_config(file, data=data, trials=trials, overrides=overrides or ())
         folder = SweepStorage(storage or Path("runs") / config.name)
+        config = folder.with_sampler(config)
     from retrieval.text import need_text
     from search.results.next_steps import next_steps
     from search.sweep import Sweep

@@ -87,7 +87,7 @@ def test_two_thousand_trials_on_64_slots_complete_and_their_front_is_the_brute_f
     brute = {point for point in points if not any(dominates(other, point) for other in points)}
     front = {points[index] for index in np.flatnonzero(pareto_front(np.array(points)))}
     assert front == brute
-    study = open_study(storage / "journal.log", ("map", "speedup"), "random", 0)
+    study = open_study(storage / "journal.log", ("map", "speedup"))
     assert {tuple(trial.values) for trial in study.best_trials} == brute
 
 
@@ -143,7 +143,7 @@ def test_with_rungs_trials_stop_early_leave_their_curve_and_are_pruned_in_the_st
         assert record.curve == BLACKBOX.curve(record.schedule)[: len(record.curve)]
         assert record.metrics["map"] == record.curve[-1].map
     assert simulation.epochs == sum(len(each.record.curve) for each in simulation.ended) < 0.6 * 60 * EPOCHS
-    study = open_study(storage / "journal.log", ("map", "speedup"), "random", 0)
+    study = open_study(storage / "journal.log", ("map", "speedup"))
     pruned = {trial.number for trial in study.trials if trial.state is TrialState.PRUNED}
     assert pruned >= {record.number for record in stopped}
 

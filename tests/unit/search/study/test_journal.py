@@ -12,7 +12,7 @@ from tracking.format_version import UnknownFormatError
 
 
 def study_at(path: Path):
-    return open_study(path, ("map", "speedup"), "random", 0)
+    return open_study(path, ("map", "speedup"))
 
 
 def tell_trials(path: Path, count: int) -> None:
@@ -23,7 +23,7 @@ def tell_trials(path: Path, count: int) -> None:
 
 
 def test_costs_are_minimised_where_less_is_better(tmp_path):
-    study = open_study(tmp_path / "journal.log", ("recall_at_1", "macs", "speedup"), "tpe", 0)
+    study = open_study(tmp_path / "journal.log", ("recall_at_1", "macs", "speedup"))
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MAXIMIZE"]
     assert study.metric_names == ["recall_at_1", "macs", "speedup"]
 

@@ -91,7 +91,7 @@ def run(search: StudySearcher, storage: Path) -> list[int]:
 
 
 def study_of(storage: Path) -> optuna.Study:
-    return open_study(storage / "journal.log", ("map", "speedup"), "tpe", 0)
+    return open_study(storage / "journal.log", ("map", "speedup"))
 
 
 def states_of(storage: Path) -> list[TrialState]:
@@ -119,7 +119,7 @@ def test_the_values_told_are_those_of_the_record(tmp_path):
 
 
 def test_costs_are_minimised_where_less_is_better(tmp_path):
-    study = open_study(tmp_path / "journal.log", ("recall_at_1", "macs", "speedup"), "tpe", 0)
+    study = open_study(tmp_path / "journal.log", ("recall_at_1", "macs", "speedup"))
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MAXIMIZE"]
     assert study.metric_names == ["recall_at_1", "macs", "speedup"]
 
@@ -230,7 +230,7 @@ def test_however_often_the_driver_dies_the_count_is_exact(tmp_path, seed):
 def test_the_first_points_leave_half_of_the_trials_to_the_sampler(tmp_path):
     points = [SPACE.point({"level": level / 20}) for level in range(1, 18)]
     searcher(tmp_path, trials=12, first_points=tuple(points)).suggest("one")
-    study = open_study(tmp_path / "journal.log", ("map", "speedup"), "tpe", 0)
+    study = open_study(tmp_path / "journal.log", ("map", "speedup"))
     assert len(study.trials) == 6
 
 
@@ -358,7 +358,7 @@ def test_a_finished_trial_without_a_finite_objective_is_pruned_with_a_message(tm
     search = searcher(tmp_path, objectives=("map", "latency_ms"))
     leave_record(tmp_path, search.suggest("a"))
     search.on_trial_complete("a", {})
-    trial = open_study(tmp_path / "journal.log", ("map", "latency_ms"), "tpe", 0).trials[0]
+    trial = open_study(tmp_path / "journal.log", ("map", "latency_ms")).trials[0]
     assert (trial.state, trial.user_attrs["message"]) == (TrialState.PRUNED, "no finite value of latency_ms")
 
 

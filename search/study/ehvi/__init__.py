@@ -1,0 +1,1 @@
+"""The sampler `ehvi`: a model of the quality proposes what promises to enlarge the front most, at its known cost."""
