@@ -21,14 +21,16 @@ from search.early_checks import check_before_training
 from search.halving.successive_halving import SuccessiveHalving
 from search.sensitivity import groups_to_measure
 from search.study.constraints import check_reachable
+from search.study.ehvi.goal import Goal
 from search.study.initial_points import Point
-from search.study.samplers import check_sampler
+from search.study.samplers import EHVI, check_sampler
 from search.study.search_spec import Costs, SearchSpec, stops_no_trial
 from search.study.searcher import StudySearcher
 from spaces.preset import Preset
 from spaces.space import Space, rank_filters
 from spaces.space_transfer import project
 from tracking.record import METRICS
+from tracking.reference import reference_point
 from tracking.sensitivity import SensitivityMap
 from trainables.baseline import Baseline, build_dense, dense_groups
 from trainables.data import open_data
@@ -70,7 +72,8 @@ def build_problem(config: SweepConfig) -> SearchProblem:
     Raises:
         ValueError: the network cannot be pruned as the file says, data and settings do not suit each other
             (`search.early_checks`), the sampler does not suit the space, the budget ends
-            before the first trial, the limits exclude every network, or there are more brackets than rungs.
+            before the first trial, the limits exclude every network, there are more brackets than rungs, or the
+            reference excludes the dense network.
     """
     groups = build_groups(config)
     network = _untrained(config)
@@ -79,8 +82,47 @@ def build_problem(config: SweepConfig) -> SearchProblem:
     check_sampler(config.search.chosen_sampler, problem.space)
     config.search.budget.check_longest(problem.space.longest_trial)
     check_reachable(problem.space, problem.costs.metrics, config.limits)
+    check_reference(config, problem, {})
     build_halving(config, problem.space, Path())
     return problem
+
+
+def check_reference(config: SweepConfig, problem: SearchProblem, dense: Mapping[str, float]) -> None:
+    """Refuse a reference that excludes the dense network, by what is known of that: at first its counted costs alone.
+
+    Args:
+        config: of the sweep.
+        problem: of the sweep.
+        dense: the dense network's metrics; empty while it is not trained.
+
+    Raises:
+        ValueError: names the objective, the reference and the dense network's value.
+    """
+    goal = Goal(problem.space, problem.costs.metrics, config.search.objectives)
+    known = {**goal.uncut_metrics, **dense}
+    reference_point([key for key in config.search.objectives if key in known], known, config.search.reference)
+
+
+def lines_of_search(config: SweepConfig, problem: SearchProblem, first_points: int) -> list[str]:
+    """Return, as lines for a person, what the sampler cannot know of its objectives, or has no trials left to learn.
+
+    Args:
+        config: of the sweep.
+        problem: of the sweep.
+        first_points: how many trials are tried before the sampler proposes anything.
+    """
+    search = config.search
+    if search.chosen_sampler != EHVI:
+        return []
+    counted = Goal(problem.space, problem.costs.metrics, search.objectives).uncut_counted
+    measured = [key for key in search.objectives[1:] if key not in counted]
+    lines = [f"{key} is measured, not counted: the sampler models it beside {search.objectives[0]}" for key in measured]
+    if search.trials is not None and search.trials <= first_points:
+        lines.append(
+            f"search.trials is {search.trials}, and {first_points} points are tried before the sampler learns from "
+            "them: more trials are right"
+        )
+    return lines
 
 
 def build_space(config: SweepConfig, groups: Groups, network: nn.Module | None = None) -> Space:

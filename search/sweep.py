@@ -8,7 +8,15 @@ from pathlib import Path
 from ray import tune
 from rich.console import Console
 
-from search.build import build_halving, build_problem, build_searcher, measured_problem, measures_a_map
+from search.build import (
+    build_halving,
+    build_problem,
+    build_searcher,
+    check_reference,
+    lines_of_search,
+    measured_problem,
+    measures_a_map,
+)
 from search.config import SweepConfig
 from search.context import SearchProblem, SweepContext
 from search.data_check import CheckedData, DataReport, check_data
@@ -123,6 +131,7 @@ class Sweep:
         dense = dense_metrics(config, storage, baseline, self.console)
         sensitivity = self._sensitivity(problem.space)
         with input_is_checked():
+            check_reference(config, problem, dense)
             problem = measured_problem(config, problem, baseline, sensitivity)
             # Projected again: a tilt, or other bounds, give the same ratios other params.
             warm = warm_start_from(former, problem.space).points if former is not None else ()
@@ -142,6 +151,8 @@ class Sweep:
         config, storage, space = context.config, context.storage, context.problem.space
         halving = build_halving(config, space, storage)
         searcher = build_searcher(context, halving)
+        for line in lines_of_search(config, context.problem, len(searcher.spec.initial_points())):
+            self._say(line)
         progress = SweepProgress(
             self.console,
             read_records(storage),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pruning.schedule import Schedule
-from search.build import build_problem, build_searcher, lines_without_a_map, measured_problem
+from search.build import build_problem, build_searcher, lines_of_search, lines_without_a_map, measured_problem
 from search.cli.space_table import space_summary, space_table
 from search.config import ResourceSettings, SweepConfig
 from search.context import SweepContext
@@ -82,6 +82,9 @@ def dry_run(
     # Whether the front stops growing cannot be seen in a rehearsal, and needs the dense network's metrics.
     unending = config.model_copy(update={"search": config.search.model_copy(update={"stop": None})})
     context = SweepContext(unending, storage, problem, FIRST_PROPOSALS, sensitivity, warm.points)
+    searcher = build_searcher(context)
+    for line in lines_of_search(config, problem, len(searcher.spec.initial_points())):
+        say(console, line)
     console.print(proposals_table(first_proposals(lambda folder: build_searcher(replace(context, storage=folder)))))
     with input_is_checked(), connected(address):
         slots = trial_slots_for(config.resources)

@@ -52,6 +52,11 @@ class StudySearcher(Searcher):
         return self._opened
 
     @property
+    def spec(self) -> SearchSpec:
+        """The specification of the search."""
+        return self._spec
+
+    @property
     def finished(self) -> int:
         """Number of trials that count towards the budget."""
         return self._session.spent.trials

@@ -74,22 +74,21 @@ class Candidates:
 
     def neighbours(self, members: Sequence[Candidate], rng: random.Random, count: int) -> list[Candidate]:
         """Return proposals that differ from one of the members, which take turns, in one to three dimensions."""
-        movable = [(each, asked) for each in members if (asked := self._asked(each))]
-        if not movable:
-            return []
-        return [self._neighbour(*movable[number % len(movable)], rng) for number in range(count)]
+        # The dense network has no params, and no proposal of a space without dimensions has any.
+        movable = [self._answers(each) for each in members if each.params]
+        return [self._neighbour(movable[number % len(movable)], rng) for number in range(count if movable else 0)]
 
     def _drawn(self, rng: random.Random) -> Candidate:
         answers = _RandomAnswers(rng)
         return self._candidate(self.space.propose(answers), answers.params)
 
-    def _asked(self, member: Candidate) -> list[Suggestion]:
+    def _answers(self, member: Candidate) -> ScriptedSampler:
         answers = ScriptedSampler(member.params)
         self.space.propose(answers)
-        return answers.suggestions
+        return answers
 
-    def _neighbour(self, member: Candidate, asked: list[Suggestion], rng: random.Random) -> Candidate:
-        changed = rng.sample(asked, min(rng.choice(_CHANGES), len(asked)))
+    def _neighbour(self, member: ScriptedSampler, rng: random.Random) -> Candidate:
+        changed = rng.sample(member.suggestions, min(rng.choice(_CHANGES), len(member.suggestions)))
         return self.of(member.params | {each.name: _moved(each, member.params[each.name], rng) for each in changed})
 
     def _candidate(self, schedule: Schedule, params: Point) -> Candidate:

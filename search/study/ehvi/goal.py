@@ -45,7 +45,12 @@ class Goal:
     @cached_property
     def uncut_metrics(self) -> dict[str, float]:
         """What is known of the network that nothing is removed from: its costs, and its quality if it was scored."""
-        return {**DENSE_RATIOS, **self.costs(self.uncut), **self.dense}
+        return {**DENSE_RATIOS, **self.uncut_counted, **self.dense}
+
+    @cached_property
+    def uncut_counted(self) -> dict[str, float]:
+        """The counted costs of the network that nothing is removed from."""
+        return self.costs(self.uncut)
 
 
 def knows_uncut(goal: Goal) -> bool:
