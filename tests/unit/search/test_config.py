@@ -243,3 +243,11 @@ def test_a_mistake_in_how_descriptors_are_made_is_one_line(tiny_sweep, override,
     with pytest.raises(ValueError, match=message) as caught:
         load_config(tiny_sweep, overrides=[override])
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_a_sampler_and_a_reference_has_the_identity_that_it_had(tiny_sweep):
+    plain = load_config(tiny_sweep)
+    tpe = load_config(tiny_sweep, overrides=["search.sampler=tpe"])
+    assert plain.identity == tpe.identity != load_config(tiny_sweep, overrides=["search.sampler=random"]).identity
+    assert plain.search.chosen_sampler == "ehvi"
+    assert "reference" not in plain.model_dump(mode="json")["search"]

@@ -99,3 +99,15 @@ def test_a_card_from_before_there_were_versions_is_read_and_a_newer_one_refused(
     path.write_text(json.dumps({"format_version": 2, **fields}))
     with pytest.raises(UnknownFormatError, match=r"sweep\.json is a sweep's card of format version 2"):
         storage.check(config, "data")
+
+
+def test_a_sweep_goes_on_with_the_sampler_that_it_was_begun_with(config, tmp_path):
+    unnamed = config.model_copy(update={"search": config.search.model_copy(update={"sampler": None})})
+    begun = config.model_copy(update={"search": config.search.model_copy(update={"sampler": "tpe"})})
+    storage = SweepStorage(tmp_path / "sweep")
+    assert storage.with_sampler(unnamed).search.sampler == "ehvi"
+    storage.claim(begun, "data", tmp_path)
+    assert storage.with_sampler(unnamed) == begun
+    storage.check(storage.with_sampler(unnamed), "data")
+    with pytest.raises(ValueError, match="differs in: search"):
+        storage.check(storage.with_sampler(SweepStorage(tmp_path / "new").with_sampler(unnamed)), "data")

@@ -23,17 +23,22 @@ def test_the_front_holds_finished_trials_by_number_and_marks_the_undominated(rec
     assert [point.number for point in front.members()] == [1, 4, 0]
 
 
-def test_the_hypervolume_starts_at_no_map_and_the_dense_speed(records):
-    front = build_front("tiny", records, DENSE)
+def test_the_hypervolume_starts_where_the_sweep_file_says(records):
+    front = build_front("tiny", records, DENSE, reference={"map": 0.0})
     assert front.reference == (0.0, 1.0)
     # Strips of speedup above 1: to 1.5 at 0.60, to 2.0 at 0.55, to 3.0 at 0.40.
     assert front.hypervolume == pytest.approx(0.5 * 0.60 + 0.5 * 0.55 + 1.0 * 0.40)
 
 
+def test_the_hypervolume_starts_at_four_fifths_of_the_dense_quality_where_nothing_is_said(records):
+    front = build_front("tiny", records, DENSE)
+    assert front.reference == pytest.approx((0.8 * DENSE["map"], 1.0))
+
+
 def test_an_objective_where_less_is_better_is_turned_round(make_record):
     small = make_record(0, 0.5, 2.0, metrics={"map": 0.5, "speedup": 2.0, "size_bytes": 1e7})
     large = make_record(1, 0.5, 2.0, metrics={"map": 0.5, "speedup": 2.0, "size_bytes": 3e7})
-    front = build_front("tiny", [small, large], DENSE, objectives=("map", "size_bytes"))
+    front = build_front("tiny", [small, large], DENSE, objectives=("map", "size_bytes"), reference={"map": 0.0})
     assert [point.on_front for point in front.points] == [True, False]
     assert front.reference == (0.0, 4e7)
     assert front.hypervolume == pytest.approx(0.5 * 3e7)

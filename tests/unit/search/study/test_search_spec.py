@@ -56,5 +56,14 @@ def test_initial_points_are_the_given_ones_and_the_ladder_at_most_half_of_the_tr
     assert len(spec(budget=Budget(hours=1.0)).initial_points()) == len(SPACE.ladder())
 
 
+def test_a_sampler_that_learns_begins_with_the_given_points_and_not_with_a_known_network():
+    points = tuple(SPACE.point({"method": "l1", "level": level}) for level in (0.3, 0.5, 0.7))
+    known = spec(sampler="ehvi", first_points=points, dense={"map": 0.8})
+    assert sorted(point["level"] for point in known.initial_points()) == [0.3, 0.5, 0.7]
+    unknown = spec(sampler="ehvi", first_points=points)
+    assert sorted(point["level"] for point in unknown.initial_points()) == [0.0, 0.3, 0.5, 0.7]
+    assert len(spec(sampler="ehvi", dense={"map": 0.8}).initial_points()) == len(SPACE.ladder()) - 1
+
+
 def test_the_initial_points_of_a_grid_are_all_of_it():
     assert len(spec(sampler="grid", budget=Budget(trials=2)).initial_points()) == len(SPACE.grid(10))

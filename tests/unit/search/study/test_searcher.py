@@ -428,3 +428,20 @@ def test_wherever_a_proposal_is_cut_off_by_a_full_disk_the_count_stays_exact(tmp
 def test_a_budget_of_less_than_one_trial_is_refused(tmp_path):
     with pytest.raises(ValueError, match="3 epochs is less than one trial's, 4"):
         searcher(tmp_path, budget=Budget(epochs=3))
+
+
+def test_a_space_with_one_candidate_is_exhausted_after_it_by_the_sampler_that_learns(tmp_path):
+    one = load_preset("filters", methods=["l1"], allocation="uniform", level=0.5)
+    space = Space(groups=GROUPS, preset=one, epochs=4, learning_rate=0.1)
+    search = searcher(tmp_path, space=space, sampler="ehvi")
+    assert run(search, tmp_path) == [0]
+    assert "the space is exhausted" in search.reason
+
+
+def test_points_of_a_former_sweep_come_first_for_the_sampler_that_learns_too(tmp_path):
+    points = [SPACE.point({"method": "fpgm", "level": level}) for level in (0.2, 0.4, 0.6)]
+    search = searcher(tmp_path, trials=8, sampler="ehvi", first_points=tuple(points), dense={"map": 0.8})
+    run(search, tmp_path)
+    trials = study_of(tmp_path).trials
+    assert sorted(trial.params["level"] for trial in trials[:3]) == [0.2, 0.4, 0.6]
+    assert all("fixed_params" not in trial.system_attrs for trial in trials[3:])
