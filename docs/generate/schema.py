@@ -4,7 +4,13 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-_WORDS = {"integer": "whole number", "number": "number", "string": "string", "boolean": "true or false"}
+_WORDS = {
+    "object": "table",
+    "integer": "whole number",
+    "number": "number",
+    "string": "string",
+    "boolean": "true or false",
+}
 _BOUNDS = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
 
 
