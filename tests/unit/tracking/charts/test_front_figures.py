@@ -242,7 +242,12 @@ def test_the_page_and_the_table_follow_the_objectives(recall_front):
     assert "places: GMACs against R@1" in text
     assert "dense R@1 95.0% lightest on the front 1.00 GMACs" in text
     assert "test R@1 speedup MACs ÷ MB GMACs" in text
-    assert "measured from R@1 0.0%, GMACs 4.00." in text
+    assert "measured from R@1 76.0%, GMACs 4.00." in text
     hover = _trace(recall_front, "plfp").hovertext[0]
     assert "R@1 90.0% · −5.0 points vs dense" in hover
     assert "test R@1 60.0%" in hover
+
+
+def test_reasons_to_doubt_a_front_stand_on_its_page(recall_front):
+    doubted = recall_front.model_copy(update={"notes": ("val: <few> queries",)})
+    assert "val: <few> queries" in _Outline(front_html(doubted)).text
