@@ -32,10 +32,10 @@ cluster-demo: $(SETUP)  ## The same sweep through `ray job submit` on a head sta
 	$(PY) -m search mini --out $(DATA) --seed 0
 	$(PY) -m search.driver.local_cluster --data $(DATA) --storage $(RUNS)/cluster-demo
 
-# Two at a time, each file whole in one process: its tests share what they have set up. All that start Ray are in the same
-# one (tests/conftest.py). A head with its dashboard and its agent comes up in time only with the machine to itself.
+# Two at a time, each file whole in one process: its tests share what they have set up. A Ray head with its dashboard
+# and its agent comes up in time only when it has the machine to itself.
 test: $(SETUP)  ## All tests but the slow ones (at most 20 minutes on 2 cores)
-	$(PY) -m pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder --ignore tests/cluster
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/cluster
 	$(PY) -m pytest tests/cluster
 
 test-slow: $(SETUP)  ## The slow ones: published sweeps, ten kills, big sets (another quarter of an hour)

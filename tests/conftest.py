@@ -27,14 +27,6 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 # Two tests' worth of torch threads on two cores are slower than one each.
 torch.set_num_threads(1)
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one process, and all tests that start Ray to the same one: two Rays do not fit on two cores."""
-    for item in items:
-        group = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 TINY_SWEEP = """
 name = "tiny"
 
