@@ -1,4 +1,4 @@
-"""Contenders on problems: all of them for the document, or the two whose four figures matter most."""
+"""Contenders on problems: all of them for the document, or the two whose figures matter most."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.search.best_known import read_best
 from benchmarks.search.contenders import (
     BASELINE,
     BY_EPOCHS,
@@ -16,11 +17,14 @@ from benchmarks.search.contenders import (
     DEFAULT_RUNGS,
     Contender,
     available,
+    why_left_out,
 )
 from benchmarks.search.figures import Results
+from benchmarks.search.kept_runs import KeptRuns
 from benchmarks.search.overhead import ask_tell_ms
 from benchmarks.search.problems import Problem
-from benchmarks.search.runs import kept, search, simulated
+from benchmarks.search.runs import search, simulated
+from benchmarks.search.yardstick import Shares
 from search.simulation.virtual_time import Simulation
 from search.study.budget import Budget
 from trainables.simulation.simulated import Blackbox
@@ -32,7 +36,7 @@ ASKED_AT = 1000
 def compare(
     found: Mapping[str, Problem],
     seeds: int,
-    runs: Path,
+    runs: KeptRuns,
     console: Console,
     *,
     by_trials: Mapping[str, Contender] = BY_TRIALS,
@@ -45,22 +49,25 @@ def compare(
     Args:
         found: the problems.
         seeds: how many.
-        runs: where finished runs are kept.
+        runs: those that are kept.
         console: is told of each.
         by_trials: contenders that are given `trials`.
         by_epochs: those that are given the epochs of as many whole trials, or `epochs_share` of them.
         trials: see `by_trials`.
         epochs_share: see `by_epochs`.
     """
+    for name, contender in {**by_trials, **by_epochs}.items():
+        if (why := why_left_out(contender)) is not None:
+            console.print(f"{name} is left out: {why}", highlight=False)
     for seed in range(seeds):
-        for problem, make in found.items():
-            blackbox = make(seed)
+        for problem, of_seed in found.items():
+            blackbox = of_seed(seed)
             budget = Budget(epochs=int(epochs_share * trials * blackbox.epochs))
             work = [(name, contender, Budget(trials=trials)) for name, contender in available(by_trials).items()]
             work += [(name, contender, budget) for name, contender in available(by_epochs).items()]
             for name, contender, given in work:
-                path = runs / problem / name.replace(" ", "_") / f"{seed}.json"
-                run = kept(path, partial(search, contender, blackbox, given, seed))
+                make = partial(search, contender, blackbox, given, seed)
+                run = runs.get(problem, name, seed, contender, given, make)
                 console.print(
                     f"{problem} {seed} {name}: {run.last:.3f} after {len(run.epochs)} trials", highlight=False
                 )
@@ -81,17 +88,18 @@ def quick(
     seeds: int = QUICK_SEEDS,
     trials: int = TRIALS,
     asked_at: int = ASKED_AT,
-) -> dict[str, float | None]:
-    """The four figures that matter most, each of the problem where it is worst; None for what was never reached.
+) -> dict[str, float | dict[str, float] | None]:
+    """The five figures that matter most, each of the problem where it is worst; None for what was never reached.
 
     trials_to_random64, hypervolume_over_random64: of the default. epochs_share: epochs to random's hypervolume with
-    rungs over those without, of the default. ask_tell_ms_at_1000: of one ask and one tell.
+    rungs over those without, of the default. ask_tell_ms_at_1000: of one ask and one tell. share_of_best: of the best
+    known hypervolume, after so many trials, of the default.
     """
     with TemporaryDirectory() as folder:
         compared = compare(
             found,
             seeds,
-            Path(folder),
+            KeptRuns(Path(folder)),
             console,
             by_trials={name: BY_TRIALS[name] for name in (BASELINE, DEFAULT)},
             by_epochs={DEFAULT_RUNGS: BY_EPOCHS[DEFAULT_RUNGS]},
@@ -99,4 +107,8 @@ def quick(
             epochs_share=0.5,
         )
         results = Results.of(compared)
-    return {**results.headline(), "ask_tell_ms_at_1000": round(sum(ask_tell_ms(asked_at)), 1)}
+    return {
+        **results.headline(),
+        "ask_tell_ms_at_1000": round(sum(ask_tell_ms(asked_at)), 1),
+        "share_of_best": Shares.of(results, found, read_best()).worst(),
+    }

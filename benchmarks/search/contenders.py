@@ -3,22 +3,26 @@
 All work over the same black box, in the same virtual time on the same slots, and are scored alike.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 
-from benchmarks.search.problems import sensitivity_of
+from benchmarks.search.problems import dense_metrics, sensitivity_of
 from benchmarks.search.rivals import BareStudy, Moasha, has_moasha
 from pruning.schedule import Schedule
 from search.build import mapped_points
 from search.halving.successive_halving import SuccessiveHalving
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
-from search.study.samplers import DEFAULT_SAMPLER
+from search.study.initial_points import spread_out
+from search.study.samplers import DEFAULT_SAMPLER, SAMPLERS
 from search.study.search_spec import SearchSpec, stops_no_trial
 from search.study.searcher import StudySearcher
 from spaces.space import Space
@@ -71,6 +75,7 @@ class Ours:
                 costs=Counted(blackbox).metrics,
                 first_points=tuple(self.first_points(space, blackbox)),
                 was_stopped=rungs.stopped if rungs else stops_no_trial,
+                dense=dense_metrics(blackbox),
             )
         )
         return simulate(searcher, rungs, blackbox, slots=SLOTS, storage=storage, objectives=OBJECTIVES)
@@ -88,9 +93,7 @@ class Ours:
 
     def first_points(self, space: Space, blackbox: Blackbox) -> list[dict[str, Any]]:
         """What the sensitivity map proposes to try first, as it does in a sweep."""
-        if not (self.greedy and self.mapped):
-            return []
-        return mapped_points(space, sensitivity_of(blackbox), Counted(blackbox).metrics, SensitivitySettings().targets)
+        return _mapped_points(space, blackbox) if self.greedy and self.mapped else []
 
     def _rungs(self, blackbox: Blackbox, storage: Path) -> SuccessiveHalving | None:
         if not self.rungs:
@@ -103,14 +106,30 @@ class Ours:
 
 @dataclass(frozen=True)
 class OptunaBare:
-    """One of Optuna's samplers with its own defaults, asked and told, over one free ratio a group."""
+    """One of Optuna's samplers, asked and told without our searcher.
+
+    meaning: in words, for the table.
+    sampler: makes it from a keyword `seed`.
+    allocation: of the space.
+    first: whether the same points are tried first as in a sweep.
+    """
 
     meaning: str
-    sampler: Callable[[int], BaseSampler]
+    sampler: Callable[..., BaseSampler]
+    allocation: str = "independent"
+    first: bool = False
 
     def run(self, blackbox: Blackbox, budget: Budget, seed: int, storage: Path) -> Simulation:
         """One sweep."""
-        study = BareStudy(blackbox.space("independent"), OBJECTIVES, budget, self.sampler(seed))
+        space, first = blackbox.space(self.allocation), list[dict[str, Any]]()
+        if self.first:
+            tried = (*_mapped_points(space, blackbox), *space.ladder())
+            first = spread_out(tried, space, Counted(blackbox).metrics)
+        with warnings.catch_warnings():
+            # Some samplers are marked as experimental; the lock pins them.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = self.sampler(seed=seed)
+        study = BareStudy(space, OBJECTIVES, budget, sampler, first)
         # It is asked for no more than Ray's two calls.
         return simulate(cast(StudySearcher, study), None, blackbox, slots=SLOTS, storage=storage)
 
@@ -150,7 +169,12 @@ class Counted:
         return {key: value for key, value in self._blackbox.costs(schedule).items() if key != "speedup"}
 
 
+def _mapped_points(space: Space, blackbox: Blackbox) -> list[dict[str, Any]]:
+    return mapped_points(space, sensitivity_of(blackbox), Counted(blackbox).metrics, SensitivitySettings().targets)
+
+
 DEFAULT, BASELINE = "ours", "random"
+RANDOM, GP = "random, our space", "Optuna GP, our space"
 DEFAULT_RUNGS, BASELINE_RUNGS, MOASHA = "ours + rungs", "random + rungs", "Syne Tune MOASHA"
 MOASHA_EPOCHS = "Syne Tune MOASHA, by epochs"
 _BARE = Ours(
@@ -160,7 +184,11 @@ _BARE = Ours(
     ladder=False,
     greedy=False,
 )
-_WHOLE = Ours("as a sweep runs it: TPE over level, tilt and offsets; the ladder and the map's points first")
+_WHOLE = Ours(
+    f"as a sweep runs it: {DEFAULT_SAMPLER} over level, tilt and offsets; its first points from ladder and map"
+)
+_COMPARED = ("ehvi", "tpe", "tpe-group", "nsga2")
+"""Samplers that a sweep may name, beside the default."""
 BY_TRIALS: dict[str, Contender] = {
     BASELINE: _BARE,
     DEFAULT: _WHOLE,
@@ -169,15 +197,28 @@ BY_TRIALS: dict[str, Contender] = {
     "without tilt": replace(_WHOLE, meaning="level and offsets; the map's points as near as these come", tilt=False),
     "without map": replace(_WHOLE, meaning="no sensitivity at all: no tilt, bounds, or points of it", mapped=False),
     "nothing first": replace(_WHOLE, meaning="neither ladder nor points of the map", ladder=False, greedy=False),
-    "random, our space": replace(_WHOLE, meaning="the same, sampled at random", sampler="random"),
-    "tpe-group": replace(_WHOLE, meaning="the same, with that sampler", sampler="tpe-group"),
-    "nsga2": replace(_WHOLE, meaning="the same, with that sampler", sampler="nsga2"),
+    **{
+        name: replace(_WHOLE, meaning="as a sweep runs it with that sampler", sampler=name)
+        for name in _COMPARED
+        if name != DEFAULT_SAMPLER
+    },
+    RANDOM: replace(_WHOLE, meaning="the same, sampled at random", sampler="random"),
+    GP: OptunaBare(
+        "the same space and first points, Optuna's Gaussian process with its defaults",
+        partial(GPSampler, warn_independent_sampling=False),
+        allocation="group",
+        first=True,
+    ),
     "independent TPE + ladder": replace(
-        _WHOLE, meaning="one free ratio a group, our TPE, the ladder first", allocation="independent", greedy=False
+        _WHOLE,
+        meaning="one free ratio a group, our TPE, the ladder first",
+        allocation="independent",
+        sampler="tpe",
+        greedy=False,
     ),
     "random, no map": replace(_BARE, meaning="random without the map's bounds", mapped=False),
-    "Optuna NSGA-II": OptunaBare("one free ratio a group, Optuna's defaults", lambda seed: NSGAIISampler(seed=seed)),
-    "Optuna TPE": OptunaBare("one free ratio a group, Optuna's defaults", lambda seed: TPESampler(seed=seed)),
+    "Optuna NSGA-II": OptunaBare("one free ratio a group, Optuna's defaults", NSGAIISampler),
+    "Optuna TPE": OptunaBare("one free ratio a group, Optuna's defaults", TPESampler),
     MOASHA: SyneTune("one free ratio a group at random, stopped early by its rungs"),
 }
 """Compared at equal trials."""
@@ -190,9 +231,22 @@ BY_EPOCHS: dict[str, Contender] = {
 """Compared at equal epochs."""
 
 
+SAMPLER_ROWS = (DEFAULT, *_COMPARED, RANDOM, GP)
+"""Contenders that differ in nothing but the sampler, where they are there."""
+
+
 def available(contenders: Mapping[str, Contender]) -> dict[str, Contender]:
     """Those that can run here."""
-    return {name: each for name, each in contenders.items() if not isinstance(each, SyneTune) or has_moasha()}
+    return {name: each for name, each in contenders.items() if why_left_out(each) is None}
+
+
+def why_left_out(contender: Contender) -> str | None:
+    """Why one cannot run here, in words; None where it can."""
+    if isinstance(contender, SyneTune) and not has_moasha():
+        return "Syne Tune is not installed"
+    if isinstance(contender, Ours) and contender.sampler not in SAMPLERS:
+        return f"there is no sampler {contender.sampler!r}"
+    return None
 
 
 def scratch() -> TemporaryDirectory[str]:

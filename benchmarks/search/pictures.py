@@ -1,5 +1,6 @@
 """Pictures of what the space, the searcher and the scheduler do, for docs/results/search.md."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -8,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from benchmarks.search.contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS
+from benchmarks.search.contenders import BASELINE, BASELINE_RUNGS, DEFAULT, DEFAULT_RUNGS, SAMPLER_ROWS
 from benchmarks.search.figures import Results
+from benchmarks.search.yardstick import COUNTS, Shares
 from search.simulation.virtual_time import Ended, Simulation
 from spaces.scripted_sampler import ScriptedSampler
 from spaces.space import HIGHEST_RATIO, Space, offset_name
@@ -77,6 +79,32 @@ def draw_searcher(results: Results, path: Path) -> None:
     panels[0].set_ylabel("hypervolume / H64")
     _legend(figure, panels[0])
     _save(figure, panels, path)
+
+
+def draw_shares(shares: Shares, path: Path) -> None:
+    """Share of the best known hypervolume against trials, sampler by sampler, below what no sampler can pass."""
+    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    grid = figure.subplots(2, math.ceil(len(shares.after) / 2), sharey=True, squeeze=False)
+    for axes, problem in zip(grid.flat, shares.after, strict=False):
+        for name, colour in zip(SAMPLER_ROWS, (INK, BLUE, SKY, GREEN, YELLOW, MUTED, ORANGE), strict=True):
+            if name not in shares.after[problem]:
+                continue
+            runs = shares.after[problem][name].values()
+            rows = np.array([[_at(run, trial) for trial in range(1, COUNTS[-1] + 1)] for run in runs])
+            _band(axes, np.arange(1, COUNTS[-1] + 1), rows, colour, name, bold=name == DEFAULT)
+        ceilings = [shares.ceiling(problem, trials).median for trials in COUNTS]
+        axes.plot(COUNTS, ceilings, "_", color=PINK, markersize=14, mew=2, label="at most")
+        axes.set(title=problem, xscale="log", xlim=(2, COUNTS[-1]), ylim=(0, 1))
+        axes.set_xticks(COUNTS, [str(trials) for trials in COUNTS])
+        axes.minorticks_off()
+    for axes in grid.flat[len(shares.after) :]:
+        axes.set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("share of the best known")
+    for axes in grid[-1]:
+        axes.set_xlabel("trials")
+    _legend(figure, grid[0, 0])
+    _save(figure, list(grid.flat), path)
 
 
 def draw_scheduler(results: Results, whole: Simulation, stopped: Simulation, path: Path) -> None:
@@ -164,8 +192,11 @@ def _save(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def pictures(results: Results, blackbox: Blackbox, sweeps: tuple[Simulation, Simulation], folder: Path) -> None:
+def pictures(
+    results: Results, shares: Shares, blackbox: Blackbox, sweeps: tuple[Simulation, Simulation], folder: Path
+) -> None:
     """All of them, with the space of a black box, and a sweep over it without and with rungs."""
     draw_space(blackbox.space(), folder / "search_space.png")
+    draw_shares(shares, folder / "search_share.png")
     draw_searcher(results, folder / "search_searcher.png")
     draw_scheduler(results, *sweeps, folder / "search_scheduler.png")

@@ -1,9 +1,10 @@
-"""What search is measured on: two families of closed forms, and the table of recorded trials."""
+"""What search is measured on: four families of closed forms, two of them hard, and the table of recorded trials."""
 
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
+from pruning.schedule import Schedule
 from tracking.sensitivity import SensitivityMap
 from trainables.simulation.closed_form import FAMILIES, ClosedForm, closed_form
 from trainables.simulation.recorded import RecordedTable
@@ -12,6 +13,8 @@ from trainables.simulation.simulated import Blackbox
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "benchmarks" / "data" / "mini_resnet.parquet"
 RECORDED = "recorded"
+HARD = ("interactions", "noisy")
+"""Meant to be hard for a model of the quality: judged against other searches, not by a fixed share."""
 
 Problem = Callable[[int], Blackbox]
 """From a seed to what is to be searched: a closed form draws another problem for each, the table is always the same."""
@@ -31,6 +34,12 @@ def sensitivity_of(blackbox: Blackbox) -> SensitivityMap:
         return blackbox.measured_sensitivity()
     assert isinstance(blackbox, RecordedTable)
     return blackbox.card.sensitivity
+
+
+def dense_metrics(blackbox: Blackbox) -> dict[str, float]:
+    """The dense network's metrics, as a sweep over it would have measured them."""
+    nothing = Schedule(method="l1", ratios={}, epochs=blackbox.epochs, learning_rate=1.0)
+    return {"map": sensitivity_of(blackbox).dense, **blackbox.costs(nothing), "speedup": 1.0}
 
 
 def _recorded(table: Path, seed: int) -> RecordedTable:

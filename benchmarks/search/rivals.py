@@ -32,13 +32,23 @@ class BareStudy:
         objectives: metric keys, all maximised.
         budget: what may be spent.
         sampler: as Optuna makes it, with its own defaults.
+        first_points: params that are tried first.
     """
 
-    def __init__(self, space: Space, objectives: Sequence[str], budget: Budget, sampler: BaseSampler) -> None:
+    def __init__(
+        self,
+        space: Space,
+        objectives: Sequence[str],
+        budget: Budget,
+        sampler: BaseSampler,
+        first_points: Sequence[dict[str, Any]] = (),
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._space, self._objectives, self._purse = space, tuple(objectives), _Purse(budget, space.longest_trial)
         self._study = optuna.create_study(directions=["maximize"] * len(self._objectives), sampler=sampler)
         self._running: dict[str, optuna.Trial] = {}
+        for point in first_points:
+            self._study.enqueue_trial(point)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next trial's config."""

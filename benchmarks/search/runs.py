@@ -1,7 +1,7 @@
 """One simulated sweep as numbers: what its front dominates after each trial, and what that took."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.search.contenders import OBJECTIVES, REFERENCE, Contender, scratch
+from benchmarks.search.evolution import Point, expected_point
 from search.simulation.virtual_time import Simulation
 from search.study.budget import Budget
 from trainables.simulation.simulated import Blackbox
@@ -17,13 +18,20 @@ from trainables.simulation.simulated import Blackbox
 class Run(BaseModel):
     """One sweep: for each trial that ended, finished or stopped, in order.
 
-    hypervolumes: of the front then. epochs: that all trials had trained then.
+    hypervolumes: of the front then. epochs: that all trials had trained then. expected: mAP without noise and speedup
+    of the trial; None of one that did not finish.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hypervolumes: tuple[float, ...]
     epochs: tuple[int, ...]
+    expected: tuple[Point | None, ...] = ()
+
+    @property
+    def finished_N2(self) -> np.ndarray:  # noqa: N802
+        """The points of the trials that finished, N×2."""
+        return np.array([point for point in self.expected if point is not None]).reshape(-1, 2)
 
     @property
     def last(self) -> float:
@@ -64,7 +72,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 def search(contender: Contender, blackbox: Blackbox, budget: Budget, seed: int) -> Run:
     """Simulate one sweep and keep its numbers."""
-    return run_of(simulated(contender, blackbox, budget, seed))
+    return run_of(simulated(contender, blackbox, budget, seed), blackbox)
 
 
 def simulated(contender: Contender, blackbox: Blackbox, budget: Budget, seed: int) -> Simulation:
@@ -73,20 +81,16 @@ def simulated(contender: Contender, blackbox: Blackbox, budget: Budget, seed: in
         return contender.run(blackbox, budget, seed, Path(folder))
 
 
-def run_of(simulation: Simulation) -> Run:
+def run_of(simulation: Simulation, blackbox: Blackbox) -> Run:
     """The numbers of a simulated sweep."""
-    volumes, now, after = iter(simulation.hypervolumes(OBJECTIVES, REFERENCE)), 0.0, []
+    volumes, now = iter(simulation.hypervolumes(OBJECTIVES, REFERENCE)), 0.0
+    after: list[float] = []
+    expected: list[Point | None] = []
     for ended in simulation.ended:
-        now = next(volumes) if ended.record.status == "finished" else now
+        finished = ended.record.status == "finished"
+        now = next(volumes) if finished else now
         after.append(round(now, 6))
-    return Run(hypervolumes=tuple(after), epochs=tuple(ended.epochs for ended in simulation.ended))
-
-
-def kept(path: Path, make: Callable[[], Run]) -> Run:
-    """The run that a file holds, made and written where there is none: what was interrupted goes on."""
-    if path.is_file():
-        return Run.model_validate_json(path.read_bytes())
-    run = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(run.model_dump_json())
-    return run
+        schedule = ended.record.schedule if finished else None
+        expected.append(None if schedule is None else expected_point(blackbox, schedule))
+    epochs = tuple(ended.epochs for ended in simulation.ended)
+    return Run(hypervolumes=tuple(after), epochs=epochs, expected=tuple(expected))

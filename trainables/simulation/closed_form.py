@@ -4,7 +4,11 @@ The load of a schedule is a mean over the groups of a hidden sensitivity times a
 with small interactions between neighbouring groups; quality falls exponentially with the load. The more a network is
 pruned, the lower its curve begins and the slower it rises, so an early epoch predicts the last one, but not exactly.
 
-Of a schedule only ratios, method and decay are read. Letters: G groups, R ratios of the sensitivity map, E epochs.
+Two families are what a search meets in practice, and two are meant to be hard for a model of the quality: one is not
+smooth, the other one is too noisy to tell neighbours apart.
+
+Of a schedule only ratios, method and decay are read. Letters: G groups, R ratios of the sensitivity map, E epochs,
+P pairs of groups.
 """
 
 from abc import ABC, abstractmethod
@@ -27,6 +31,7 @@ from trainables.simulation.formula_network import build_groups, counted, resnet_
 DENSE_MAP, FLOOR_MAP = 0.75, 0.02
 EPOCHS, LEARNING_RATE = 9, 1e-3
 _NOISE_MAP = 0.004  # of the last epoch: as between two seeds of the same trial
+_LARGE_NOISE_MAP = 0.015  # more than nearly any group's loss when it alone is cut by an eighth more
 _EARLY_NOISE_MAP = 0.02  # of an epoch before it, falling to nothing at the last
 _SLOWNESS = 0.5  # how much trials differ in where their curve begins: standard deviation of a logarithm
 _EPOCH_SECONDS = 10.0  # of the dense network
@@ -50,12 +55,14 @@ class ClosedForm(ABC):
         seed: determines all that the problem hides.
         name: of the family.
         methods: that its space proposes.
+        noise: standard deviation of the mAP after the last epoch, over schedules of equal quality.
     """
 
     seed: int
 
     name: ClassVar[str]
     methods: ClassVar[tuple[str, ...]]  # that its space proposes
+    noise: ClassVar[float] = _NOISE_MAP
 
     @property
     def groups(self) -> tuple[PrunableGroup, ...]:
@@ -101,12 +108,9 @@ class ClosedForm(ABC):
 
     def load(self, schedule: Schedule) -> float:
         """Return the load, 0 where nothing is removed; the quality is FLOOR + (DENSE − FLOOR) · exp(−load)."""
-        widths = kept_widths(_GROUPS, schedule)
-        ratios_G = np.array([1 - widths[group.id] / group.width for group in _GROUPS])
+        ratios_G = _ratios(schedule)
         own_G = self._sensitivity * self._damage(ratios_G) * self._method_factors(schedule)
-        squared_G = ratios_G**2
-        shared = self._interaction[:-1] * squared_G[:-1] * squared_G[1:]
-        return float(own_G.mean() + shared.mean())
+        return float(own_G.mean() + self._joint_damage(ratios_G))
 
     def true_sensitivity(self) -> SensitivityMap:
         """Return the map of each group cut alone and trained, without noise, which no sweep can measure."""
@@ -121,6 +125,11 @@ class ClosedForm(ABC):
     def _damage(self, ratios_G: np.ndarray) -> np.ndarray:
         """Return the damage of each ratio to a group of sensitivity 1: 0 at ratio 0, convex."""
 
+    def _joint_damage(self, ratios_G: np.ndarray) -> float:
+        """Return what groups lose because others are cut as well: 0 where one alone is."""
+        squared_G = ratios_G**2
+        return float((self._interaction[:-1] * squared_G[:-1] * squared_G[1:]).mean())
+
     def _method_factors(self, schedule: Schedule) -> np.ndarray:
         """Return the factor by which this method and decay multiply the damage of each group."""
         return np.ones(len(_GROUPS))
@@ -133,7 +142,7 @@ class ClosedForm(ABC):
 
     def _maps(self, schedule: Schedule) -> np.ndarray:
         load, rng = self.load(schedule), self._rng(2, int(schedule.identity, 16))
-        final = max(FLOOR_MAP, _map_at(load) + rng.normal(0, _NOISE_MAP))
+        final = max(FLOOR_MAP, _map_at(load) + rng.normal(0, self.noise))
         lost = (0.2 + load) * rng.lognormal(0, _SLOWNESS)
         begins = FLOOR_MAP + (final - FLOOR_MAP) * np.exp(-2 * lost)
         epochs_E = np.arange(1, EPOCHS + 1)
@@ -246,7 +255,72 @@ class Knees(ClosedForm):
         return float(self._rng(9).uniform(0, 0.6))
 
 
-FAMILIES: dict[str, type[ClosedForm]] = {"smooth": Smooth, "knees": Knees}
+@dataclass(frozen=True)
+class Interactions(ClosedForm):
+    """A family of cliffs: groups that must not be cut together, and a method that is best in a corner alone.
+
+    The groups form six pairs, which the seed draws. A pair loses much at once where both of its groups are cut beyond
+    its edge, and nothing where one of them is spared. One of the methods, drawn too, is by far the best where the first
+    groups of two pairs are cut more than their partners; everywhere else it is the worst.
+    """
+
+    name: ClassVar[str] = "interactions"
+    methods: ClassVar[tuple[str, ...]] = ("plfp", "l1", "fpgm")
+
+    height: ClassVar[float] = 0.1  # load of a cliff: half of what costs 0.2 of the dense quality
+    slope: ClassVar[float] = 0.05  # ratio from the edge to the full height: less than a step of the narrowest group
+    lead: ClassVar[float] = 0.1  # by so much more the corner's first groups are cut than their partners, at least
+    inside: ClassVar[float] = 0.4  # factor of the corner's method there
+    outside: ClassVar[float] = 1.3  # its factor everywhere else
+
+    @property
+    def corner_method(self) -> str:
+        """The method that wins in the corner alone."""
+        return self.methods[int(self._rng(10).integers(len(self.methods)))]
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The groups that must not be cut together; the first two pairs make the corner."""
+        return tuple((_GROUPS[one].id, _GROUPS[other].id) for one, other in self._pairs_P2)
+
+    def in_corner(self, schedule: Schedule) -> bool:
+        """Return whether these ratios are those where the corner's method wins, whatever the schedule's method."""
+        cut_2, spared_2 = _ratios(schedule)[self._pairs_P2[:2]].T
+        return bool((cut_2 - spared_2 >= self.lead).all())
+
+    def _damage(self, ratios_G: np.ndarray) -> np.ndarray:
+        return 0.3 * ratios_G**2 / (1.25 - ratios_G)
+
+    def _joint_damage(self, ratios_G: np.ndarray) -> float:
+        """Return the height of the cliffs that lie behind."""
+        beyond_P = ratios_G[self._pairs_P2].min(axis=1) - self._edges_P
+        return float(self.height * np.clip(beyond_P / self.slope, 0, 1).sum())
+
+    def _method_factors(self, schedule: Schedule) -> np.ndarray:
+        if schedule.method != self.corner_method:
+            return np.ones(len(_GROUPS))
+        return np.full(len(_GROUPS), self.inside if self.in_corner(schedule) else self.outside)
+
+    @cached_property
+    def _pairs_P2(self) -> np.ndarray:  # noqa: N802
+        """Pairs of indices; of each the less sensitive group first, so that the corner is worth going to."""
+        drawn_P2 = self._rng(11).permutation(len(_GROUPS)).reshape(-1, 2)
+        return np.take_along_axis(drawn_P2, np.argsort(self._sensitivity[drawn_P2], axis=1), axis=1)
+
+    @cached_property
+    def _edges_P(self) -> np.ndarray:  # noqa: N802
+        return self._rng(12).uniform(0.15, 0.4, len(_GROUPS) // 2)
+
+
+@dataclass(frozen=True)
+class Noisy(Knees):
+    """The networks of `Knees`, whose trials scatter by as much as neighbouring schedules differ."""
+
+    name: ClassVar[str] = "noisy"
+    noise: ClassVar[float] = _LARGE_NOISE_MAP
+
+
+FAMILIES: dict[str, type[ClosedForm]] = {family.name: family for family in (Smooth, Knees, Interactions, Noisy)}
 """The families by name."""
 
 
@@ -263,6 +337,12 @@ def closed_form(family: str, seed: int) -> ClosedForm:
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; known are {', '.join(FAMILIES)}")
     return FAMILIES[family](seed)
+
+
+def _ratios(schedule: Schedule) -> np.ndarray:
+    """Return the ratio of each group, as its whole channels allow."""
+    widths = kept_widths(_GROUPS, schedule)
+    return np.array([1 - widths[group.id] / group.width for group in _GROUPS])
 
 
 def _map_at(load: float) -> float:

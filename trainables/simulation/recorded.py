@@ -205,6 +205,10 @@ class RecordedTable:
         recorded = self._by_key.get(_key(schedule))
         return recorded.curve if recorded is not None else self._predicted(schedule)
 
+    def expected_map(self, schedule: Schedule) -> float:
+        """Return the quality after the last epoch, without the noise of a trial: predicted, recorded or not."""
+        return float(1 / (1 + np.exp(-self.quality_regression(self._features(schedule)[None])[0, -1])))
+
     @cached_property
     def quality_regression(self) -> Regression:
         """From features of a schedule to the logits of the mAP after each epoch."""

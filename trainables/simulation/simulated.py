@@ -34,6 +34,9 @@ class Blackbox(Protocol):
     def curve(self, schedule: Schedule) -> tuple[EpochPoint, ...]:
         """Return all epochs, in order; their `seconds` are virtual."""
 
+    def expected_map(self, schedule: Schedule) -> float:
+        """Return the mAP after the last epoch as the mean over trials of this schedule would have it: without noise."""
+
     def space(self, allocation: str = ...) -> Space:
         """Return the space that a sweep over this network would have, with its sensitivity as measured by a sweep."""
 
