@@ -47,7 +47,7 @@ bench: $(SETUP)  ## How long the core takes -> docs/results/speed.md (two minute
 bench-methods: $(SETUP)  ## The methods beside each other, 3 seeds -> docs/results/methods.md (an hour or more on 2 cores)
 	$(PY) -m benchmarks.methods
 
-bench-search: $(SETUP)  ## The search against random, its rivals and itself -> docs/results/search.md (an hour on 2 cores)
+bench-search: $(SETUP)  ## The search against random, its rivals and itself -> docs/results/search.md (hours: Optuna's GP takes most)
 	$(VENV)/bin/uv pip install --quiet --python $(PY) -e ".[bench]"
 	$(PY) -m benchmarks.search
 

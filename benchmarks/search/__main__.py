@@ -1,6 +1,6 @@
 """How well the search searches, in virtual time: writes docs/results/search.md, search.json and its pictures.
 
-    python -m benchmarks.search          # half an hour on one core and three hours for Optuna's GP; can be interrupted
+    python -m benchmarks.search          # hours on one core, most of them Optuna's GP (`--without`); can be interrupted
     python -m benchmarks.search --quick  # 3 seeds, five minutes; writes nothing, its last line is one JSON object
 
 Random search, ours, ours without one of its parts or with another sampler, and others' searchers, over five problems:
