@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmarks.search.contenders import Contender
@@ -65,7 +66,7 @@ class KeptRuns:
         work = f"{replace(contender, meaning='')} {budget}"
         kept = _read(path)
         if kept is None or kept.work != work or not (self.any_source or _is_of_now(kept)):
-            kept = KeptRun(work=work, source=source_digest(), provenance=provenance(threads="1"), run=make())
+            kept = KeptRun(work=work, source=source_digest(), provenance=_made_by(), run=make())
             write_atomically(path, kept.model_dump_json())
         self.commits.add(kept.provenance["git_commit"])
         return kept.run
@@ -96,6 +97,10 @@ def _read(path: Path) -> KeptRun | None:
         return None
 
 
+def _made_by() -> dict[str, str]:
+    return provenance(threads="1", numpy=np.__version__)
+
+
 def _is_of_now(kept: KeptRun) -> bool:
-    now = provenance(threads="1")
+    now = _made_by()
     return kept.source == source_digest() and all(kept.provenance.get(name) == now[name] for name in _LIBRARIES)

@@ -31,7 +31,7 @@ from trainables.simulation.formula_network import build_groups, counted, resnet_
 DENSE_MAP, FLOOR_MAP = 0.75, 0.02
 EPOCHS, LEARNING_RATE = 9, 1e-3
 _NOISE_MAP = 0.004  # of the last epoch: as between two seeds of the same trial
-_LARGE_NOISE_MAP = 0.015  # more than nearly any group's loss when it alone is cut by an eighth more
+_LARGE_NOISE_MAP = 0.015  # more than most groups' loss when one alone is cut by an eighth more
 _EARLY_NOISE_MAP = 0.02  # of an epoch before it, falling to nothing at the last
 _SLOWNESS = 0.5  # how much trials differ in where their curve begins: standard deviation of a logarithm
 _EPOCH_SECONDS = 10.0  # of the dense network

@@ -174,7 +174,7 @@ def test_the_noise_of_noisy_is_as_large_as_what_neighbours_differ_by_and_that_of
     good = kept_quality(noisy, random_schedules(noisy, 60, "group"))
     pairs = [(each, cut_by_an_eighth_more(each, name)) for each in good for name in list(each.ratios)[::3]]
     differences = np.array([noisy.expected_map(one) - noisy.expected_map(other) for one, other in pairs])
-    assert (np.abs(differences) < noisy.noise).mean() > 0.9
+    assert (np.abs(differences) < noisy.noise).mean() > 0.8
     assert noisy.noise > 3 * knees.noise
     # It is no noise that hides all: the whole region is ten times as wide.
     assert 10 * noisy.noise <= 0.2 * DENSE_MAP
