@@ -48,7 +48,7 @@ class Front:
             return
         if (self.points_N2 >= point).all(axis=1).any():
             return
-        stays_N = ~(self.points_N2 <= point).all(axis=1)
+        stays_N = np.logical_not((self.points_N2 <= point).all(axis=1))
         self.points_N2 = np.vstack([self.points_N2[stays_N], point])
         self.members = [*compress(self.members, stays_N.tolist()), proposal]
 
