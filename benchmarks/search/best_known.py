@@ -20,15 +20,14 @@ from benchmarks.search.evolution import Point, evolve, expected_point
 from benchmarks.search.problems import RECORDED, ROOT, Problem, dense_metrics, problems
 from spaces.scripted_sampler import ScriptedSampler
 from tracking.files import write_atomically
-from tracking.front import reference_of
 from tracking.pareto import hypervolume
 from tracking.provenance import provenance
+from tracking.reference import reference_point
 from trainables.simulation.simulated import Blackbox
 
 PATH = ROOT / "benchmarks" / "data" / "search_best.json"
 COMMAND = "python -m benchmarks.search.best_known"
 OBJECTIVES = ("map", "speedup")
-KEPT_QUALITY = 0.8  # of the dense network's: what has lost more is of no use to a person who ships
 EVALUATIONS, SEEDS = 20_000, 10
 _DIGITS = (4, 3)  # of mAP and speedup in the file
 
@@ -103,8 +102,7 @@ def read_best(path: Path = PATH) -> BestKnown:
 
 def reference(blackbox: Blackbox) -> Point:
     """Where the hypervolume of every search on a problem is measured from: mAP, speedup."""
-    dense = dense_metrics(blackbox)
-    quality, cost = (reference_of(key, dense, kept_quality=KEPT_QUALITY) for key in OBJECTIVES)
+    quality, cost = reference_point(OBJECTIVES, dense_metrics(blackbox))
     return quality, cost
 
 

@@ -2,11 +2,11 @@
 
 import math
 
-from benchmarks.search.best_known import KEPT_QUALITY
 from benchmarks.search.contenders import SAMPLER_ROWS
 from benchmarks.search.problems import HARD, RECORDED
 from benchmarks.search.runs import Spread
 from benchmarks.search.yardstick import COUNTS, Shares
+from tracking.reference import KEPT_QUALITY
 
 _AIMS = {"formulas": (0.88, 0.95, 0.98, 0.99), RECORDED: (0.80, 0.90, 0.95, 0.97)}
 
