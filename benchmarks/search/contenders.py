@@ -22,7 +22,7 @@ from search.halving.successive_halving import SuccessiveHalving
 from search.simulation.virtual_time import Simulation, simulate
 from search.study.budget import Budget
 from search.study.initial_points import spread_out
-from search.study.samplers import DEFAULT_SAMPLER, SAMPLERS
+from search.study.samplers import DEFAULT_SAMPLER, SAMPLER_NAMES
 from search.study.search_spec import SearchSpec, stops_no_trial
 from search.study.searcher import StudySearcher
 from spaces.space import Space
@@ -43,7 +43,7 @@ class Ours:
 
     meaning: in words, for the table.
     allocation: of the space.
-    sampler: of `search.study.samplers.SAMPLERS`.
+    sampler: of `search.study.samplers.SAMPLER_NAMES`.
     tilt: whether the space has a tilt.
     mapped: whether it has anything from the sensitivity map: tilt, bounds, first points.
     ladder, greedy: whether the space's ladder, and the points that the map proposes, are tried first.
@@ -244,7 +244,7 @@ def why_left_out(contender: Contender) -> str | None:
     """Why one cannot run here, in words; None where it can."""
     if isinstance(contender, SyneTune) and not has_moasha():
         return "Syne Tune is not installed"
-    if isinstance(contender, Ours) and contender.sampler not in SAMPLERS:
+    if isinstance(contender, Ours) and contender.sampler not in SAMPLER_NAMES:
         return f"there is no sampler {contender.sampler!r}"
     return None
 
